@@ -1,0 +1,25 @@
+"""What DOES the work: objects, jobs, endpoints, and the processes that run them.
+
+No AWS in here: no ARNs, no shapes, no error codes. No torch either.
+"""
+
+from dataclasses import dataclass
+
+from groundfog.engine.endpoints import Endpoints
+from groundfog.engine.jobs import Jobs
+from groundfog.engine.keys import KeyStore
+from groundfog.engine.logs import Logs
+from groundfog.engine.objects import Objects
+from groundfog.engine.resources import Resources
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """What a service is given. Put together in `app.py`."""
+
+    objects: Objects
+    resources: Resources
+    logs: Logs
+    jobs: Jobs
+    endpoints: Endpoints
+    keys: KeyStore

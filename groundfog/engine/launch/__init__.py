@@ -1,0 +1,64 @@
+"""Start, watch and stop a program behind the treaty.
+
+A *host* is one machine of a job or one instance of an endpoint, as the program inside sees it: a directory of its
+own under `runs/`, whose `opt_ml/` the program finds as `/opt/ml`. It is kept alive by an agent, a process of its
+own that outlives the server and writes down in the directory what happens, so that a restarted server need only
+read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+Phase = Literal["starting", "running", "exited", "lost"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What to run: `python -m MODULE ARGUMENTS` with these variables on top of a clean environment."""
+
+    module: str
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    max_seconds: float | None = None
+    """SIGTERM after so long."""
+    grace_seconds: float = 120.0
+    """From SIGTERM to SIGKILL."""
+    trusted: bool = False
+    """Ours, not a user's: may run in a plain process where no sandbox can be had."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """What is known of a host now. Times are seconds since the epoch."""
+
+    phase: Phase
+    started: float | None = None
+    ended: float | None = None
+    exit_code: int | None = None
+    """As a shell says it: 128 + N for a program that signal N ended."""
+    because: Literal["", "stopped", "time limit"] = ""
+    """Why it was asked to end, where it was."""
+
+
+class Launcher(Protocol):
+    """Where hosts run. `local.py` is this machine; every launcher passes the same contract test."""
+
+    def make(self) -> Path:
+        """A new directory with an empty layout in `opt_ml/`, to be filled and then started."""
+        ...
+
+    def start(self, directory: Path, program: Program) -> None:
+        """Start the program; at once if it was started before (as when the server died in between)."""
+        ...
+
+    def poll(self, directory: Path) -> Host: ...
+
+    def stop(self, directory: Path) -> None:
+        """Ask for the end: SIGTERM now, SIGKILL after the program's grace. Returns at once."""
+        ...
+
+    def remove(self, directory: Path) -> None:
+        """Kill what still runs there and delete the directory."""
+        ...

@@ -1,0 +1,33 @@
+-- name: add_resource!
+-- A primary key that is taken raises sqlite3.IntegrityError.
+INSERT INTO resource (kind, name, status, document, created, modified)
+VALUES (:kind, :name, :status, :document, :created, :created);
+
+-- name: find_resource^
+SELECT kind, name, status, document, created, modified FROM resource WHERE kind = :kind AND name = :name;
+
+-- name: change_resource!
+-- Only from one of the expected statuses (a JSON list; null: from any), so that two changes cannot cross.
+UPDATE resource
+SET status = :status, document = :document, modified = :modified
+WHERE kind = :kind AND name = :name
+  AND (:expected IS NULL OR status IN (SELECT value FROM json_each(:expected)));
+
+-- name: delete_resource!
+DELETE FROM resource WHERE kind = :kind AND name = :name;
+
+-- name: resources_in_status
+-- Oldest first. `statuses` is a JSON list.
+SELECT kind, name, status, document, created, modified FROM resource
+WHERE kind = :kind AND status IN (SELECT value FROM json_each(:statuses))
+ORDER BY created, name;
+
+-- name: tags_of
+SELECT key, value FROM tag WHERE kind = :kind AND name = :name ORDER BY key;
+
+-- name: put_tag!
+INSERT INTO tag (kind, name, key, value) VALUES (:kind, :name, :key, :value)
+ON CONFLICT (kind, name, key) DO UPDATE SET value = excluded.value;
+
+-- name: delete_tag!
+DELETE FROM tag WHERE kind = :kind AND name = :name AND key = :key;

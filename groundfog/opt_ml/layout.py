@@ -1,0 +1,113 @@
+"""`/opt/ml`: what a program finds around itself, and where it leaves what it made.
+
+    /opt/ml/
+    ├── input/config/hyperparameters.json   {"name": "value"}, every value a string
+    ├── input/config/inputdataconfig.json   {"train": {"TrainingInputMode": "File", ...}}
+    ├── input/config/resourceconfig.json    {"current_host": "algo-1", "hosts": ["algo-1"], ...}
+    ├── input/data/<channel>/...            File mode: the objects below the channel's S3 prefix
+    ├── model/                              becomes model.tar.gz; when serving: what model.tar.gz held
+    ├── checkpoints/                        survives a stop and a new start
+    ├── output/data/                        becomes output.tar.gz
+    ├── output/failure                      why it failed: the first 1,024 characters are FailureReason
+    ├── output/intermediate/, code/
+    └── serve.sock                          a model server listens here
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo.html
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Layout:
+    root: Path
+
+    @classmethod
+    def here(cls) -> "Layout":
+        """Where this program was started: `/opt/ml`, or `SAGEMAKER_BASE_DIR` where that is no mount of its own."""
+        return cls(Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")))
+
+    @property
+    def config(self) -> Path:
+        return self.root / "input" / "config"
+
+    @property
+    def data(self) -> Path:
+        return self.root / "input" / "data"
+
+    @property
+    def model(self) -> Path:
+        return self.root / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def code(self) -> Path:
+        return self.root / "code"
+
+    @property
+    def output_data(self) -> Path:
+        return self.root / "output" / "data"
+
+    @property
+    def intermediate(self) -> Path:
+        return self.root / "output" / "intermediate"
+
+    @property
+    def failure(self) -> Path:
+        return self.root / "output" / "failure"
+
+    @property
+    def socket(self) -> Path:
+        return self.root / "serve.sock"
+
+    def channel(self, name: str) -> Path:
+        return self.data / name
+
+    def hyperparameters(self) -> dict[str, str]:
+        return {str(name): str(value) for name, value in self._read("hyperparameters").items()}
+
+    def input_data_config(self) -> dict[str, Any]:
+        return self._read("inputdataconfig")
+
+    def resource_config(self) -> dict[str, Any]:
+        return self._read("resourceconfig")
+
+    def lay_out(self) -> None:
+        """Make the folders."""
+        for folder in (
+            self.config,
+            self.data,
+            self.model,
+            self.checkpoints,
+            self.code,
+            self.output_data,
+            self.intermediate,
+        ):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def configure(
+        self, hyperparameters: dict[str, str], input_data_config: dict[str, Any], resource_config: dict[str, Any]
+    ) -> None:
+        """Write the three files of `input/config`."""
+        self._write("hyperparameters", hyperparameters)
+        self._write("inputdataconfig", input_data_config)
+        self._write("resourceconfig", resource_config)
+
+    def _read(self, name: str) -> dict[str, Any]:
+        file = self.config / f"{name}.json"
+        if not file.exists():
+            return {}
+        read = json.loads(file.read_text())
+        if not isinstance(read, dict):
+            raise ValueError(f"{file} holds no JSON object")
+        return read
+
+    def _write(self, name: str, document: dict[str, Any]) -> None:
+        (self.config / f"{name}.json").write_text(json.dumps(document, indent=2))
