@@ -1,0 +1,140 @@
+"""Everything, put together. The only file that knows every room."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from groundfog.engine import Engine
+from groundfog.engine.endpoints import Endpoints
+from groundfog.engine.jobs import Jobs
+from groundfog.engine.keys import KeyStore
+from groundfog.engine.launch.local import Local
+from groundfog.engine.logs import Logs
+from groundfog.engine.objects import Objects
+from groundfog.engine.resources import Resources
+from groundfog.engine.sandbox import Sandbox
+from groundfog.engine.state import Database
+from groundfog.services import bind
+from groundfog.settings import Settings
+from groundfog.wire.app import Wire
+from groundfog.wire.caller import Key
+
+OWNER = "groundfog"
+"""The role in whose name the owner's key pair speaks: the SageMaker SDK wants its caller to be a role."""
+
+
+def assemble(settings: Settings) -> Engine:
+    """The engine over what lies in `settings.home`, with nothing running yet."""
+    home = settings.home
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    state = Database(home / "state.db", "state", durable=settings.durable)
+    resources, logs = Resources(state), Logs(home / "logs", state)
+    objects = Objects(home / "objects", durable=settings.durable)
+    launcher = Local(home / "runs", sandbox=Sandbox(settings.sandbox), warm=settings.warm)
+    owner = f"arn:aws:sts::{settings.account}:assumed-role/{OWNER}/owner"
+    return Engine(
+        objects=objects,
+        resources=resources,
+        logs=logs,
+        jobs=Jobs(resources, objects, launcher, logs, at_once=settings.jobs_at_once),
+        endpoints=Endpoints(resources, objects, launcher, logs, wait=settings.endpoint_wait),
+        keys=KeyStore(home / "credentials", resources, owner),
+    )
+
+
+def build(engine: Engine, settings: Settings) -> ASGIApp:
+    """The server: the wire over the services over the engine, and `GET /health` for whoever only asks if it lives."""
+    wire = Wire(bind(engine), _Keys(engine.keys), settings.account)
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(engine, receive, send)
+        elif scope["type"] == "http" and scope["path"] == "/health" and _unsigned(scope):
+            await _health(send)
+        else:
+            await wire(scope, receive, send)
+
+    return answer
+
+
+@contextmanager
+def owned(home: Path) -> Iterator[None]:
+    """Only one server at a time over one home. Raises BlockingIOError while another has it."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+@contextmanager
+def announced(home: Path, url: str) -> Iterator[None]:
+    """While the server runs, `server.json` says where."""
+    file = home / "server.json"
+    being_written = file.with_suffix(".new")
+    being_written.write_text(json.dumps({"url": url, "pid": os.getpid()}))
+    being_written.rename(file)
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+class _Keys:
+    """The engine's key pairs, in the shape in which the wire asks for them."""
+
+    def __init__(self, store: KeyStore) -> None:
+        self._store = store
+
+    def find(self, access_key: str) -> Key | None:
+        pair = self._store.find(access_key)
+        if pair is None:
+            return None
+        return Key(secret=pair.secret, identity=pair.identity, token=pair.token, expires=pair.expires)
+
+
+async def _live(engine: Engine, receive: Receive, send: Send) -> None:
+    await receive()
+    _settle_in(engine)
+    engine.jobs.start()
+    engine.endpoints.start()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    engine.endpoints.close()
+    engine.jobs.close()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+def _settle_in(engine: Engine) -> None:
+    """The owner's role stands among the others, so that `iam.get_role` finds whom `get_caller_identity` names."""
+    if engine.resources.has("role", OWNER):
+        return
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ],
+    }
+    role = {
+        "Path": "/",
+        "AssumeRolePolicyDocument": json.dumps(trust),
+        "Description": "In whose name the owner of this server speaks.",
+        "MaxSessionDuration": 3600,
+        "Inline": {},
+        "Attached": [],
+    }
+    engine.resources.add("role", OWNER, role, tags={})
+
+
+def _unsigned(scope: Scope) -> bool:
+    return b"X-Amz-" not in scope["query_string"] and all(name != b"authorization" for name, _ in scope["headers"])
+
+
+async def _health(send: Send) -> None:
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b'{"status": "ok"}'})

@@ -1,0 +1,63 @@
+"""Every setting: its name, its default and one sentence. Nobody else reads the environment.
+
+A setting `jobs_at_once` is given as `--jobs-at-once` to the command that takes it, or as `GROUNDFOG_JOBS_AT_ONCE`.
+"""
+
+import os
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+
+def _setting(default: Any, sentence: str) -> Any:
+    return field(default=default, metadata={"sentence": sentence})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    home: Path = _setting(Path("~/.groundfog").expanduser(), "Where everything is kept: objects, state, jobs, keys.")
+    host: str = _setting("127.0.0.1", "The address to listen on; anything but loopback lets others in.")
+    port: int = _setting(4290, "The port to listen on; 0 takes a free one.")
+    account: str = _setting("000000000000", "The account number in ARNs: twelve digits.")
+    region: str = _setting("us-east-1", "The region that `groundfog env` sets for clients.")
+    jobs_at_once: int = _setting(
+        max(1, (os.cpu_count() or 2) // 2), "How many training jobs run at the same time; the others wait in line."
+    )
+    sandbox: str = _setting(
+        "auto", "`auto`: behind bubblewrap where it works; `none`: plain processes, for programs that you trust."
+    )
+    warm: int = _setting(1, "How many interpreters stand ready with torch loaded, so that jobs start at once.")
+    durable: bool = _setting(False, "Flush to the platter before answering, so that a power cut loses nothing either.")
+    endpoint_wait: float = _setting(
+        5.0, "Seconds that CreateEndpoint waits for InService before it answers, since waiters poll rarely."
+    )
+
+    @classmethod
+    def read(cls, **given: Any) -> "Settings":
+        """What was given on the command line (None: not given), then the environment, then the defaults."""
+        chosen: dict[str, Any] = {}
+        for setting in fields(cls):
+            value = given.get(setting.name)
+            if value is None:
+                value = os.environ.get(f"GROUNDFOG_{setting.name.upper()}")
+            if value is not None:
+                chosen[setting.name] = _as(type(setting.default), value, setting.name)
+        settings = cls(**chosen)
+        if not (settings.account.isdigit() and len(settings.account) == 12):
+            raise ValueError(f"account must be twelve digits, not {settings.account!r}")
+        if settings.sandbox not in ("auto", "none"):
+            raise ValueError(f"sandbox must be auto or none, not {settings.sandbox!r}")
+        return settings
+
+
+def _as(kind: type, value: Any, name: str) -> Any:
+    if issubclass(kind, Path):
+        return Path(value).expanduser().absolute()
+    if kind is bool:
+        if str(value).lower() not in ("1", "true", "yes", "0", "false", "no"):
+            raise ValueError(f"{name} must be true or false, not {value!r}")
+        return str(value).lower() in ("1", "true", "yes")
+    try:
+        return kind(value)
+    except ValueError:
+        raise ValueError(f"{name} must be {kind.__name__}, not {value!r}") from None
