@@ -3,14 +3,19 @@
 No AWS in here: no ARNs, no shapes, no error codes. No torch either.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-from groundfog.engine.endpoints import Endpoints
-from groundfog.engine.jobs import Jobs
-from groundfog.engine.keys import KeyStore
-from groundfog.engine.logs import Logs
-from groundfog.engine.objects import Objects
-from groundfog.engine.resources import Resources
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+# Only named, not loaded: the agent of a host lives in this package too, and is to start in no time.
+if TYPE_CHECKING:
+    from groundfog.engine.endpoints import Endpoints
+    from groundfog.engine.jobs import Jobs
+    from groundfog.engine.keys import KeyStore
+    from groundfog.engine.logs import Logs
+    from groundfog.engine.objects import Objects
+    from groundfog.engine.resources import Resources
 
 
 @dataclass(frozen=True, kw_only=True)

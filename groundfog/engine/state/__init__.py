@@ -29,7 +29,7 @@ class Database:
         self._path, self._durable = path, durable
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
-        self.queries: Any = aiosql.from_path(_HERE / "queries" / name, "sqlite3")
+        self.queries: Any = aiosql.from_path(_HERE / "queries" / name, "sqlite3", mandatory_parameters=False)
         self._migrate(name)
 
     @property

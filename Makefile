@@ -1,0 +1,53 @@
+# Two commands: `make demo` runs the main job, `make test` passes the tests. Each sets up what it needs.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+AWS    := .clients/aws/bin/aws
+SHELL  := /bin/bash
+.DEFAULT_GOAL := test
+
+.PHONY: demo test setup lint slow docs coverage-table constraints clean
+
+demo: .venv/ready
+	@command -v bwrap > /dev/null || echo "bubblewrap is not installed: the built-in algorithm runs as a plain process, without a sandbox (apt install bubblewrap)"
+	@$(BIN)/groundfog exec --serve --home .demo -- $(BIN)/python walkthroughs/word_pronunciation.py --out .demo/out $(if $(FULL),--full)
+
+test: lint $(AWS)
+	@rm -f .coverage*
+	@COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/pytest -n 2 --dist loadfile --cov --cov-report= $(ARGS)
+	@$(BIN)/coverage report | tail -n 1
+
+setup: .venv/ready
+
+# What a reader would say about the text before running it: format, lint, types, layers.
+lint: .venv/ready
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-cache > .lint-imports.log || { cat .lint-imports.log; exit 1; }
+	@rm .lint-imports.log
+
+slow: .venv/ready $(AWS)
+	$(BIN)/pytest -m slow
+
+docs: .venv/ready
+	$(BIN)/python docs/generate.py
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+constraints: .venv/ready
+	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt
+
+.venv/ready: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing what pyproject.toml names into .venv (a few minutes the first time)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# The AWS command line wants other versions of what the documentation is built with, so it lives apart.
+$(AWS):
+	@$(PYTHON) -m venv .clients/aws
+	@.clients/aws/bin/pip install --quiet --disable-pip-version-check awscli==1.46.2
+
+clean:
+	rm -rf .venv .clients .demo docs/_build docs/reference .coverage*

@@ -1,0 +1,78 @@
+"""Who am I, and what may a role do: as the SageMaker SDK and a user's first five minutes ask."""
+
+import json
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+TRUST = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole"}]})
+
+
+def test_the_caller_is_an_assumed_role_that_iam_knows(client):
+    identity = client("sts").get_caller_identity()
+    assert identity["Arn"].startswith(f"arn:aws:sts::{identity['Account']}:assumed-role/")
+    role = client("iam").get_role(RoleName=identity["Arn"].split("/")[1])["Role"]
+    assert role["Arn"] == f"arn:aws:iam::{identity['Account']}:role/{role['RoleName']}"
+    assert role["AssumeRolePolicyDocument"]["Statement"]
+
+
+def test_an_assumed_role_speaks_for_itself(server, client):
+    client("iam").create_role(RoleName="Trainer", AssumeRolePolicyDocument=TRUST)
+    account = client("sts").get_caller_identity()["Account"]
+    lent = client("sts").assume_role(RoleArn=f"arn:aws:iam::{account}:role/Trainer", RoleSessionName="today")
+    keys = lent["Credentials"]
+    as_role = boto3.client(
+        "sts",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["SessionToken"],
+    )
+    assert as_role.get_caller_identity()["Arn"] == f"arn:aws:sts::{account}:assumed-role/Trainer/today"
+
+
+def test_a_role_that_is_not_there_cannot_be_assumed(client):
+    with pytest.raises(ClientError, match="not authorized to perform: sts:AssumeRole") as refused:
+        client("sts").assume_role(RoleArn="arn:aws:iam::000000000000:role/Nobody", RoleSessionName="today")
+    assert refused.value.response["Error"]["Code"] == "AccessDenied"
+
+
+def test_roles_and_policies_are_kept_and_returned(client):
+    iam = client("iam")
+    iam.create_role(RoleName="Reader", AssumeRolePolicyDocument=TRUST, Path="/team/", Tags=[{"Key": "a", "Value": "b"}])
+    with pytest.raises(iam.exceptions.EntityAlreadyExistsException):
+        iam.create_role(RoleName="Reader", AssumeRolePolicyDocument=TRUST)
+    policy = iam.create_policy(PolicyName="ReadAll", PolicyDocument=TRUST)["Policy"]
+    iam.attach_role_policy(RoleName="Reader", PolicyArn=policy["Arn"])
+    iam.attach_role_policy(RoleName="Reader", PolicyArn="arn:aws:iam::aws:policy/AmazonSageMakerFullAccess")
+    iam.put_role_policy(RoleName="Reader", PolicyName="inline", PolicyDocument=TRUST)
+
+    attached = iam.list_attached_role_policies(RoleName="Reader")["AttachedPolicies"]
+    assert {one["PolicyName"] for one in attached} == {"ReadAll", "AmazonSageMakerFullAccess"}
+    assert iam.list_role_policies(RoleName="Reader")["PolicyNames"] == ["inline"]
+    assert iam.get_role_policy(RoleName="Reader", PolicyName="inline")["PolicyDocument"] == json.loads(TRUST)
+    assert iam.get_policy_version(PolicyArn=policy["Arn"], VersionId="v1")["PolicyVersion"]["Document"] == json.loads(
+        TRUST
+    )
+    assert [role["RoleName"] for role in iam.list_roles(PathPrefix="/team/")["Roles"]] == ["Reader"]
+    assert iam.get_role(RoleName="Reader")["Role"]["Tags"] == [{"Key": "a", "Value": "b"}]
+
+    with pytest.raises(iam.exceptions.DeleteConflictException):
+        iam.delete_role(RoleName="Reader")
+    with pytest.raises(iam.exceptions.DeleteConflictException):
+        iam.delete_policy(PolicyArn=policy["Arn"])
+    iam.delete_role_policy(RoleName="Reader", PolicyName="inline")
+    for one in attached:
+        iam.detach_role_policy(RoleName="Reader", PolicyArn=one["PolicyArn"])
+    iam.delete_role(RoleName="Reader")
+    iam.delete_policy(PolicyArn=policy["Arn"])
+    with pytest.raises(iam.exceptions.NoSuchEntityException):
+        iam.get_role(RoleName="Reader")
+
+
+def test_a_policy_that_is_no_policy_is_refused(client):
+    iam = client("iam")
+    with pytest.raises(iam.exceptions.MalformedPolicyDocumentException):
+        iam.create_role(RoleName="Broken", AssumeRolePolicyDocument="{}")
