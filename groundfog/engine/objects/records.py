@@ -1,0 +1,115 @@
+"""What the index keeps. Times are seconds since the epoch; an etag is bare, without quotes."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from sqlite3 import Row
+from typing import Any, TypedDict
+
+
+class Attributes(TypedDict, total=False):
+    """What a writer gives with the bytes and gets back with them."""
+
+    content_type: str
+    metadata: Mapping[str, str]
+    tags: Mapping[str, str]
+    properties: Mapping[str, Any]
+    """Whatever else a service wants to keep; JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bucket:
+    name: str
+    region: str
+    created: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Object:
+    bucket: str
+    key: str
+    size: int
+    etag: str
+    """MD5 in hex; of an object that came in parts, AWS's MD5 of MD5s with the number of parts: `...-3`."""
+    modified: float
+    blob: Path
+    """Never changes. May be gone when it is opened, if the object was replaced since: use `Objects.open`."""
+    content_type: str = "binary/octet-stream"
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    parts: tuple[int, ...] = ()
+    """Sizes of the parts in which it came."""
+    upload: str | None = None
+    """The upload that made it."""
+
+    @property
+    def attributes(self) -> Attributes:
+        """To give to a copy."""
+        return {
+            "content_type": self.content_type,
+            "metadata": self.metadata,
+            "tags": self.tags,
+            "properties": self.properties,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """An object on its way, in parts."""
+
+    id: str
+    bucket: str
+    key: str
+    created: float
+    attributes: Attributes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    number: int
+    size: int
+    etag: str
+    modified: float
+    blob: str
+    checksums: Mapping[str, str]
+
+
+def bucket_of(row: Row) -> Bucket:
+    return Bucket(name=row["name"], region=row["region"], created=row["created"])
+
+
+def object_of(row: Row, blobs: Path) -> Object:
+    attributes = json.loads(row["attributes"])
+    attributes["parts"] = tuple(attributes.get("parts", ()))
+    return Object(
+        bucket=row["bucket"],
+        key=row["key"],
+        size=row["size"],
+        etag=row["etag"],
+        modified=row["modified"],
+        blob=blobs / row["blob"],
+        **attributes,
+    )
+
+
+def upload_of(row: Row) -> Upload:
+    return Upload(
+        id=row["id"],
+        bucket=row["bucket"],
+        key=row["key"],
+        created=row["created"],
+        attributes=json.loads(row["attributes"]),
+    )
+
+
+def part_of(row: Row) -> Part:
+    return Part(
+        number=row["number"],
+        size=row["size"],
+        etag=row["etag"],
+        modified=row["modified"],
+        blob=row["blob"],
+        checksums=json.loads(row["checksums"]),
+    )
