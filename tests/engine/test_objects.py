@@ -131,13 +131,13 @@ def test_a_lost_blob_is_an_error_and_not_a_missing_object(objects: Objects, tmp_
 
 def test_a_copy_shares_the_bytes_and_outlives_its_source(objects: Objects) -> None:
     source = objects.put("b", "k", b"one")
-    copy = objects.copy(source, "b", "copy", **source.attributes)
+    copy = objects.copy(("b", "k"), ("b", "copy"))
     assert copy.blob.samefile(source.blob)
     assert (copy.etag, copy.size) == (source.etag, source.size)
     objects.delete("b", "k")
     assert objects.read("b", "copy") == b"one"
     with pytest.raises(Missing):
-        objects.copy(source, "b", "too late")
+        objects.copy(("b", "k"), ("b", "too late"))
 
 
 def test_a_file_is_put_by_blocks(objects: Objects, tmp_path: Path) -> None:

@@ -33,11 +33,15 @@ def test_parts_are_joined_in_their_order(objects: Objects, tmp_path: Path) -> No
     second = give(objects, upload, 2, b"world")
     first = give(objects, upload, 1, b"hello ")
     assert objects.uploads.parts(upload) == [first, second]
-    kept = objects.uploads.complete(upload, [first, second], properties=lambda path: {"length": path.stat().st_size})
+    kept = objects.uploads.complete(
+        upload,
+        [first, second],
+        attributes=lambda path: {"tags": {"length": str(path.stat().st_size)}, **upload.attributes},
+    )
     md5s = hashlib.md5(b"hello ").digest() + hashlib.md5(b"world").digest()
     assert kept == objects.find("b", "k")
     assert kept.etag == hashlib.md5(md5s).hexdigest() + "-2"
-    assert (kept.content_type, kept.metadata, kept.properties) == ("text/plain", {"a": "b"}, {"length": 11})
+    assert (kept.content_type, kept.metadata, kept.tags) == ("text/plain", {"a": "b"}, {"length": "11"})
     assert (kept.parts, kept.upload) == ((6, 5), upload.id)
     assert objects.read("b", "k") == b"hello world"
     assert blobs_of(tmp_path) == [kept.blob]
@@ -96,5 +100,6 @@ def test_an_upload_needs_a_bucket_and_ends_with_it(objects: Objects, tmp_path: P
 def test_a_copy_of_a_joined_object_has_a_plain_etag(objects: Objects) -> None:
     upload = objects.uploads.begin("b", "k")
     parts = [give(objects, upload, 1, b"hello "), give(objects, upload, 2, b"world")]
-    copy = objects.copy(objects.uploads.complete(upload, parts), "b", "copy")
+    objects.uploads.complete(upload, parts)
+    copy = objects.copy(("b", "k"), ("b", "copy"))
     assert copy.etag == hashlib.md5(b"hello world").hexdigest()

@@ -10,7 +10,7 @@ after the commit that stops naming it; so a crash at any line leaves at most a f
 """
 
 from groundfog.engine.objects.listing import Page
-from groundfog.engine.objects.records import Attributes, Bucket, Object, Part, Upload
+from groundfog.engine.objects.records import Attributes, Bucket, NoBucket, NoUpload, Object, Part, Upload
 from groundfog.engine.objects.store import Objects
 
-__all__ = ["Attributes", "Bucket", "Object", "Objects", "Page", "Part", "Upload"]
+__all__ = ["Attributes", "Bucket", "NoBucket", "NoUpload", "Object", "Objects", "Page", "Part", "Upload"]

@@ -9,9 +9,8 @@ from pathlib import Path
 from sqlite3 import Connection, IntegrityError
 from typing import Any
 
-from groundfog.engine.errors import Missing
 from groundfog.engine.objects.blobs import Blobs, Draft
-from groundfog.engine.objects.records import Attributes, Object, object_of
+from groundfog.engine.objects.records import Attributes, NoBucket, Object, object_of
 from groundfog.engine.state import Database
 
 Guard = Callable[[Object | None], None]
@@ -56,7 +55,7 @@ class Index:
         parts: tuple[int, ...] = (),
         upload: str | None = None,
     ) -> Object:
-        """The row of a finished draft, inside a change. Raises Missing for the bucket."""
+        """The row of a finished draft, inside a change. Raises NoBucket."""
         modified = time.time()
         try:
             self.queries.put_object(
@@ -70,7 +69,7 @@ class Index:
                 attributes=attributes_json(attributes, parts, upload),
             )
         except IntegrityError:
-            raise Missing(bucket) from None
+            raise NoBucket(bucket) from None
         return Object(
             bucket=bucket,
             key=key,

@@ -7,6 +7,16 @@ from pathlib import Path
 from sqlite3 import Row
 from typing import Any, TypedDict
 
+from groundfog.engine.errors import Missing
+
+
+class NoBucket(Missing):
+    """Not even the bucket is there."""
+
+
+class NoUpload(Missing):
+    """There never was this upload, or it has ended."""
+
 
 class Attributes(TypedDict, total=False):
     """What a writer gives with the bytes and gets back with them."""

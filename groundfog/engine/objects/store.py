@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from shutil import copyfile
 from sqlite3 import IntegrityError
@@ -13,7 +13,7 @@ from groundfog.engine.errors import Busy, Missing, Taken
 from groundfog.engine.objects.blobs import Draft, link_or_copy
 from groundfog.engine.objects.index import Guard, Index, anything, attributes_json
 from groundfog.engine.objects.listing import Listing, bound
-from groundfog.engine.objects.records import Attributes, Bucket, Object, bucket_of
+from groundfog.engine.objects.records import Attributes, Bucket, NoBucket, Object, bucket_of
 from groundfog.engine.objects.uploads import Uploads
 
 
@@ -42,10 +42,10 @@ class Objects:
         return self._index.has_bucket(bucket)
 
     def find_bucket(self, bucket: str) -> Bucket:
-        """Raises Missing."""
+        """Raises NoBucket."""
         row = self._index.queries.find_bucket(self._index.here, name=bucket)
         if row is None:
-            raise Missing(bucket)
+            raise NoBucket(bucket)
         return bucket_of(row)
 
     def buckets(
@@ -59,20 +59,20 @@ class Objects:
         return [bucket_of(row) for row in rows]
 
     def delete_bucket(self, bucket: str) -> None:
-        """With the uploads under way in it. Raises Missing, and Busy if it holds objects."""
+        """With the uploads under way in it. Raises NoBucket, and Busy if it holds objects."""
         queries = self._index.queries
         try:
             with self._index.change() as here:
                 blobs = [row["blob"] for row in queries.blobs_of_bucket_uploads(here, bucket=bucket)]
                 queries.delete_uploads_of_bucket(here, bucket=bucket)
                 if not queries.delete_bucket(here, name=bucket):
-                    raise Missing(bucket)
+                    raise NoBucket(bucket)
         except IntegrityError:
             raise Busy(f"{bucket} holds objects") from None
         self._index.blobs.remove(blobs)
 
     def find(self, bucket: str, key: str) -> Object:
-        """Raises Missing, with the name of the key, or of the bucket where that is missing."""
+        """Raises Missing, or its kind NoBucket."""
         found = self._index.find(bucket, key)
         if found is None:
             raise self._missing(bucket, key)
@@ -114,13 +114,13 @@ class Objects:
                 return
 
     def put(self, bucket: str, key: str, body: bytes, **attributes: Unpack[Attributes]) -> Object:
-        """Raises Missing."""
+        """Raises NoBucket."""
         with self.draft() as draft:
             draft.write(body)
             return self.keep(draft, bucket, key, **attributes)
 
     def put_file(self, bucket: str, key: str, source: Path, **attributes: Unpack[Attributes]) -> Object:
-        """Raises Missing."""
+        """Raises NoBucket."""
         with self.draft() as draft:
             draft.write_file(source)
             return self.keep(draft, bucket, key, **attributes)
@@ -139,7 +139,7 @@ class Objects:
         guard: Guard = anything,
         **attributes: Unpack[Attributes],
     ) -> Object:
-        """The draft becomes the object. Raises Missing for the bucket, and what the guard raises."""
+        """The draft becomes the object. Raises NoBucket, and what the guard raises."""
         etag = etag or draft.md5
         with draft.finished(), self._index.change():
             replaced = self._index.find(bucket, key)
@@ -149,20 +149,27 @@ class Objects:
         return kept
 
     def copy(
-        self, source: Object, bucket: str, key: str, *, guard: Guard = anything, **attributes: Unpack[Attributes]
+        self,
+        source: tuple[str, str],
+        target: tuple[str, str],
+        *,
+        guard: Guard = anything,
+        attributes: Callable[[Object], Attributes] = lambda source: source.attributes,
     ) -> Object:
-        """Shares the bytes on disk where it can. Raises Missing for the bucket, or if the source has gone meanwhile."""
-        with self.draft() as draft:
-            try:
-                if "-" in source.etag:
-                    draft.write_file(source.blob)
-                    etag = draft.md5
-                else:
-                    draft.link(source.blob)
-                    etag = source.etag
-            except FileNotFoundError:
-                raise Missing(source.key) from None
-            return self.keep(draft, bucket, key, etag=etag, guard=guard, **attributes)
+        """From bucket and key to bucket and key; shares the bytes on disk where it can.
+
+        `attributes` says which the copy gets, or raises if the source is not to be copied. Raises Missing, NoBucket.
+        """
+        while True:
+            found = self.find(*source)
+            given = attributes(found)
+            with self.draft() as draft:
+                try:
+                    etag = _copy(found, draft)
+                except FileNotFoundError:
+                    self._unless_lost(found)
+                    continue
+                return self.keep(draft, *target, etag=etag, guard=guard, **given)
 
     def tag(self, bucket: str, key: str, tags: Mapping[str, str]) -> None:
         """Replace the tags. Raises Missing."""
@@ -174,13 +181,13 @@ class Objects:
             self._index.queries.change_attributes(here, bucket=bucket, key=key, attributes=document)
 
     def delete(self, bucket: str, key: str, *, guard: Guard = anything) -> bool:
-        """Whether there was one. Raises Missing for the bucket, and what the guard raises."""
+        """Whether there was one. Raises NoBucket, and what the guard raises."""
         with self._index.change() as here:
             found = self._index.find(bucket, key)
             guard(found)
             self._index.queries.delete_object(here, bucket=bucket, key=key)
         if found is None and not self.has_bucket(bucket):
-            raise Missing(bucket)
+            raise NoBucket(bucket)
         _forget(found)
         return found is not None
 
@@ -199,12 +206,21 @@ class Objects:
         self._index.close()
 
     def _missing(self, bucket: str, key: str) -> Missing:
-        return Missing(key if self.has_bucket(bucket) else bucket)
+        return Missing(key) if self.has_bucket(bucket) else NoBucket(bucket)
 
     def _unless_lost(self, found: Object) -> None:
         """A blob that is gone was replaced, if the index names another by now; else the disk lost it."""
         if self.find(found.bucket, found.key).blob == found.blob and not found.blob.exists():
             raise FileNotFoundError(f"the bytes of {found.bucket}/{found.key} are gone from {found.blob}")
+
+
+def _copy(source: Object, draft: Draft) -> str:
+    """Returns the etag, which is always that of an object in one part."""
+    if "-" in source.etag:
+        draft.write_file(source.blob)
+        return draft.md5
+    draft.link(source.blob)
+    return source.etag
 
 
 def _forget(gone: Object | None) -> None:

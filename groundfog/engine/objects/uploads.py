@@ -9,11 +9,10 @@ from pathlib import Path
 from sqlite3 import Connection, IntegrityError
 from typing import Unpack
 
-from groundfog.engine.errors import Missing
 from groundfog.engine.objects.blobs import Draft
 from groundfog.engine.objects.index import Guard, Index, anything, attributes_json
 from groundfog.engine.objects.listing import bound
-from groundfog.engine.objects.records import Attributes, Object, Part, Upload, part_of, upload_of
+from groundfog.engine.objects.records import Attributes, NoBucket, NoUpload, Object, Part, Upload, part_of, upload_of
 
 
 class Uploads:
@@ -21,7 +20,7 @@ class Uploads:
         self._index = index
 
     def begin(self, bucket: str, key: str, **attributes: Unpack[Attributes]) -> Upload:
-        """Raises Missing for the bucket."""
+        """Raises NoBucket."""
         upload = Upload(
             id=secrets.token_urlsafe(48), bucket=bucket, key=key, created=time.time(), attributes=attributes
         )
@@ -36,14 +35,14 @@ class Uploads:
                     attributes=attributes_json(attributes),
                 )
         except IntegrityError:
-            raise Missing(bucket) from None
+            raise NoBucket(bucket) from None
         return upload
 
     def find(self, bucket: str, key: str, upload: str) -> Upload:
-        """Raises Missing."""
+        """Raises NoUpload, or NoBucket."""
         row = self._index.queries.find_upload(self._index.here, id=upload, bucket=bucket, key=key)
         if row is None:
-            raise Missing(upload)
+            raise NoUpload(upload) if self._index.has_bucket(bucket) else NoBucket(bucket)
         return upload_of(row)
 
     def page(self, bucket: str, prefix: str = "", after: tuple[str, str] = ("", ""), limit: int = 1000) -> list[Upload]:
@@ -60,7 +59,7 @@ class Uploads:
         return [upload_of(row) for row in rows]
 
     def keep_part(self, draft: Draft, upload: Upload, number: int, checksums: Mapping[str, str] | None = None) -> Part:
-        """The draft becomes a part, in the place of one with that number. Raises Missing if the upload has ended."""
+        """The draft becomes a part, in the place of one with that number. Raises NoUpload if the upload has ended."""
         part = Part(
             number=number,
             size=draft.size,
@@ -86,32 +85,30 @@ class Uploads:
         parts: Sequence[Part],
         *,
         guard: Guard = anything,
-        properties: Callable[[Path], Mapping[str, object]] | None = None,
+        attributes: Callable[[Path], Attributes] | None = None,
     ) -> Object:
-        """Join these parts into the object and end the upload. Raises Missing if it ended meanwhile.
+        """Join these parts into the object and end the upload. Raises NoUpload if it ended meanwhile.
 
-        `properties` are added to the object's; they may be computed from the joined bytes.
+        `attributes` may replace those of the upload, after a look at the joined bytes.
         """
         with self._index.blobs.draft() as draft:
             for part in parts:
                 self._append(draft, upload, part)
-            attributes = upload.attributes.copy()
-            if properties is not None:
-                draft.flush()
-                attributes["properties"] = {**attributes.get("properties", {}), **properties(draft.path)}
+            draft.flush()
+            given = upload.attributes if attributes is None else attributes(draft.path)
             sizes = tuple(part.size for part in parts)
             with draft.finished(), self._index.change() as here:
                 gone = self._end(here, upload)
                 replaced = self._index.find(upload.bucket, upload.key)
                 guard(replaced)
-                kept = self._index.put(draft, etag_of(parts), upload.bucket, upload.key, attributes, sizes, upload.id)
+                kept = self._index.put(draft, etag_of(parts), upload.bucket, upload.key, given, sizes, upload.id)
         self._index.blobs.remove(gone)
         if replaced is not None:
             replaced.blob.unlink(missing_ok=True)
         return kept
 
     def abort(self, upload: Upload) -> None:
-        """Raises Missing if it has ended."""
+        """Raises NoUpload if it has ended."""
         with self._index.change() as here:
             gone = self._end(here, upload)
         self._index.blobs.remove(gone)
@@ -129,19 +126,19 @@ class Uploads:
                 checksums=json.dumps(part.checksums),
             )
         except IntegrityError:
-            raise Missing(upload.id) from None
+            raise NoUpload(upload.id) from None
 
     def _append(self, draft: Draft, upload: Upload, part: Part) -> None:
         try:
             draft.append(self._index.blobs.path(part.blob))
         except FileNotFoundError:
-            raise Missing(upload.id) from None
+            raise NoUpload(upload.id) from None
 
     def _end(self, here: Connection, upload: Upload) -> list[str]:
         """Delete the rows. Returns the blobs to be removed afterwards."""
         blobs = [part.blob for part in self.parts(upload)]
         if not self._index.queries.delete_upload(here, id=upload.id):
-            raise Missing(upload.id)
+            raise NoUpload(upload.id)
         return blobs
 
 
