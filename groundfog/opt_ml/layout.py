@@ -67,6 +67,11 @@ class Layout:
     def socket(self) -> Path:
         return self.root / "serve.sock"
 
+    @property
+    def writable(self) -> tuple[Path, ...]:
+        """What belongs to the program; `input` does not."""
+        return self.model, self.checkpoints, self.code, self.root / "output"
+
     def channel(self, name: str) -> Path:
         return self.data / name
 

@@ -45,12 +45,24 @@ class Host:
 class Launcher(Protocol):
     """Where hosts run. `local.py` is this machine; every launcher passes the same contract test."""
 
+    def describe(self) -> str:
+        """One line for the one who starts the server: how well programs are kept apart."""
+        ...
+
+    def warm_up(self) -> None:
+        """Get ready for programs to come. Returns at once."""
+        ...
+
     def make(self) -> Path:
-        """A new directory with an empty layout in `opt_ml/`, to be filled and then started."""
+        """A new directory, to be filled and then started: an empty layout in `opt_ml/` and an empty `log`.
+
+        The program's output will be in `log`, `<milliseconds>\\t<line>`.
+        """
         ...
 
     def start(self, directory: Path, program: Program) -> None:
-        """Start the program; at once if it was started before (as when the server died in between)."""
+        """Start the program, or start again one that was lost; nothing if it runs or has ended (as when the server
+        died in between). Raises Unfit if it may not run here."""
         ...
 
     def poll(self, directory: Path) -> Host: ...
@@ -61,4 +73,8 @@ class Launcher(Protocol):
 
     def remove(self, directory: Path) -> None:
         """Kill what still runs there and delete the directory."""
+        ...
+
+    def close(self) -> None:
+        """Let go. What was started runs on."""
         ...

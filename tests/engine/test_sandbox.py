@@ -1,0 +1,136 @@
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from engine.hosts import log_of, program, wait_for_the_end, wait_until
+
+from groundfog.engine.errors import Unfit
+from groundfog.engine.launch import Program
+from groundfog.engine.launch.local import Local
+from groundfog.engine.sandbox import Sandbox, within
+
+
+@pytest.fixture
+def launcher(tmp_path: Path, walled: Sandbox) -> Iterator[Local]:
+    local = Local(tmp_path / "runs", sandbox=walled)
+    yield local
+    local.close()
+
+
+def test_a_program_cannot_get_out(launcher: Local, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "credentials").write_text("secret")
+    other = launcher.make()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        directory = launcher.make()
+        (directory / "opt_ml" / "input" / "data" / "train").mkdir()
+        (directory / "opt_ml" / "input" / "data" / "train" / "file").write_text("input")
+        environment = {"PORT": str(server.getsockname()[1]), **({"AS_ROOT": "1"} if os.geteuid() == 0 else {})}
+        targets = (tmp_path / "home", other, directory, Path.home() / ".ssh", tmp_path, "/var", "/home", "/boot")
+        launcher.start(
+            directory,
+            program("try_to_get_out", *map(str, targets), environment=environment, trusted=False),
+        )
+        assert wait_for_the_end(launcher, directory).exit_code == 0, log_of(directory)
+    assert json.loads(log_of(directory)[-1].removeprefix("worked: ")) == []
+    assert (directory / "opt_ml" / "input" / "data" / "train" / "file").read_text() == "input"
+
+
+def test_what_a_program_leaves_in_a_folders_place_is_not_followed(launcher: Local, walled: Sandbox) -> None:
+    directory = launcher.make()
+    launcher.start(directory, program("leave_links"))
+    assert wait_for_the_end(launcher, directory).exit_code == 0, log_of(directory)
+    with pytest.raises(Unfit, match="/opt_ml/output is a symbolic link"):
+        within(directory, directory / "opt_ml" / "output" / "failure")
+    owner = Path("/etc").stat().st_uid
+    with pytest.raises(Unfit, match="symbolic link"):
+        walled.hand_over(directory)
+    assert Path("/etc").stat().st_uid == owner
+    launcher.remove(directory)
+    assert not directory.exists() and Path("/etc/hosts").exists()
+
+
+def test_without_a_sandbox_user_code_is_refused_unless_the_settings_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    sandbox = Sandbox()
+    assert sandbox.missing == "bubblewrap is not installed"
+    assert "apt install bubblewrap" in sandbox.describe()
+    launcher = Local(tmp_path / "runs", sandbox=sandbox)
+    users, ours = (
+        Program(module="json.tool", arguments=()),
+        Program(module="json.tool", arguments=("-h",), trusted=True),
+    )
+    with pytest.raises(Unfit, match="User code is not run without a sandbox, and bubblewrap is not installed"):
+        launcher.start(launcher.make(), users)
+    directory = launcher.make()
+    launcher.start(directory, ours)
+    assert wait_for_the_end(launcher, directory).exit_code == 0
+    launcher.close()
+
+    told = Sandbox("none")
+    assert told.confine(directory, users).nested == 0
+    assert "because the settings say so" in told.describe()
+
+
+def test_a_spare_takes_the_next_program_with_all_that_it_has_loaded(tmp_path: Path, walled: Sandbox) -> None:
+    launcher = Local(tmp_path / "runs", sandbox=walled, warm=1, modules=("sqlite3", "no_such_module"), rest=0.01)
+    launcher.warm_up()
+    (spare,) = (tmp_path / "runs").iterdir()
+    directory = launcher.make()
+    assert directory == spare
+    (directory / "opt_ml" / "input" / "data" / "train").mkdir()
+    (directory / "opt_ml" / "input" / "data" / "train" / "file").write_text("input")
+    assert launcher.poll(directory).phase == "starting"
+    wait_until(lambda: _loaded("groundfog.opt_ml.warm", "_sqlite3"))
+    launcher.start(directory, program("show", "x", environment={"NAME": "value"}))
+    host = wait_for_the_end(launcher, directory)
+    assert (host.phase, host.exit_code) == ("exited", 0)
+    shown = json.loads(log_of(directory)[0])
+    assert shown["loaded"] == ["sqlite3"]
+    assert (shown["arguments"], shown["module"]) == (["show", "x"], "__main__")
+    assert shown["environment"]["NAME"] == "value"
+    wait_until(lambda: len(list((tmp_path / "runs").iterdir())) == 2)
+    launcher.close()
+    assert list((tmp_path / "runs").iterdir()) == [directory]
+
+
+def test_a_spare_in_use_is_stopped_and_limited_as_any_host(tmp_path: Path, walled: Sandbox) -> None:
+    launcher = Local(tmp_path / "runs", sandbox=walled, warm=2, modules=(), rest=60)
+    launcher.warm_up()
+    for because in ("stopped", "time limit"):
+        directory = launcher.make()
+        launcher.start(directory, program("wait_for_the_end", max_seconds=None if because == "stopped" else 1.5))
+        wait_until(lambda: "waiting" in log_of(directory))  # noqa: B023  called at once
+        if because == "stopped":
+            launcher.stop(directory)
+        host = wait_for_the_end(launcher, directory)
+        assert (host.exit_code, host.because) == (0, because)
+    launcher.close()
+
+
+def test_user_code_never_runs_in_a_spare(tmp_path: Path, walled: Sandbox) -> None:
+    launcher = Local(tmp_path / "runs", sandbox=walled, warm=1, modules=("sqlite3",), rest=60)
+    launcher.warm_up()
+    directory = launcher.make()
+    wait_until(lambda: _loaded("groundfog.opt_ml.warm", "_sqlite3"))
+    launcher.start(directory, program("show", trusted=False))
+    assert wait_for_the_end(launcher, directory).exit_code == 0
+    assert json.loads(log_of(directory)[0])["loaded"] == []
+    launcher.close()
+
+
+def _loaded(module: str, library: str) -> bool:
+    """Whether a process that runs the module has loaded the shared library."""
+    for process in Path("/proc").iterdir():
+        try:
+            running = (process / "cmdline").read_bytes().split(b"\0")
+            if module.encode() in running and library in (process / "maps").read_text():
+                return True
+        except OSError:
+            continue
+    return False
