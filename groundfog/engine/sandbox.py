@@ -153,6 +153,8 @@ class Sandbox:
         for pattern in _DEVICES:
             for device in Path("/").glob(pattern[1:]):
                 yield from ("--dev-bind", str(device), str(device))
+        # Before the readable folders: a checkout may well lie below /tmp.
+        yield from ("--bind", str(directory / "tmp"), "/tmp")  # noqa: S108  its own
         readable = [*map(Path, _CONFIGURATION), *_environment_folders(), *self._modules]
         # bubblewrap would make the folders on the way for root alone.
         for folder in sorted({parent for path in (*readable, Path("/opt/ml")) for parent in path.parents[:-1]}):
@@ -160,7 +162,6 @@ class Sandbox:
         for path in readable:
             yield from ("--ro-bind-try", str(path), str(path))
         opt_ml = directory / "opt_ml"
-        yield from ("--bind", str(directory / "tmp"), "/tmp")  # noqa: S108  its own
         yield from ("--bind", str(opt_ml), "/opt/ml", "--ro-bind", str(opt_ml / "input"), "/opt/ml/input")
         yield from ("--remount-ro", "/")
 
