@@ -1,0 +1,108 @@
+"""seq2seq as SageMaker's built-in algorithm: `python -m groundfog.algorithms.seq2seq train`, or `serve`.
+
+The one file here that knows the treaty, `/opt/ml`.
+"""
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from groundfog.opt_ml import run
+from groundfog.opt_ml import serve as serving
+from groundfog.opt_ml.layout import Layout
+
+from .errors import InputFault
+
+
+def main(arguments: list[str]) -> None:
+    _choose_threads()
+    match arguments:
+        case ["train"]:
+            run.train(train)
+        case ["serve"]:
+            serving.serve(load)
+        case _:
+            sys.exit("usage: python -m groundfog.algorithms.seq2seq train|serve")
+
+
+def train(layout: Layout, stopping: threading.Event) -> None:
+    try:
+        _train(layout, stopping)
+    except InputFault as fault:
+        raise run.ClientFault(str(fault)) from fault
+
+
+def _train(layout: Layout, stopping: threading.Event) -> None:
+    # What is wrong with the hyperparameters is said before torch is loaded.
+    from .hyperparameters import Hyperparameters
+
+    given = {name: value for name, value in layout.hyperparameters().items() if not name.startswith(_PLATFORM_NAMES)}
+    options = Hyperparameters.of(given)
+    _refuse_what_is_not_built(layout)
+
+    from .channels import read_channels
+    from .journal import Journal
+    from .model import Seq2Seq
+
+    channels = read_channels(layout.data, options)
+    model = Seq2Seq(**given)
+    model.source_vocabulary, model.target_vocabulary = channels.source_vocabulary, channels.target_vocabulary
+    journal = Journal(layout.model, layout.checkpoints)
+    journal.begin(channels, options, given)
+    model.fit_corpora(
+        channels.train,
+        channels.validation,
+        progress=journal,
+        stop=stopping,
+        checkpoints=layout.checkpoints,
+        folder=layout.model,
+    )
+
+
+_PLATFORM_NAMES = ("sagemaker_", "_tuning_objective_metric")
+"""Hyperparameters that SDKs and tuning jobs add for the platform, not for the algorithm."""
+
+
+def _refuse_what_is_not_built(layout: Layout) -> None:
+    hosts = layout.resource_config().get("hosts", [])
+    if len(hosts) > 1:
+        raise InputFault(f"seq2seq trains on one instance: set InstanceCount to 1, not {len(hosts)}")
+    for name, channel in layout.input_data_config().items():
+        if channel.get("TrainingInputMode", "File") != "File":
+            raise InputFault(
+                f"Channel '{name}' has the input mode {channel['TrainingInputMode']}: seq2seq reads File mode"
+            )
+
+
+def load(folder: Path) -> "HostedPredictor":
+    return HostedPredictor(folder)
+
+
+class HostedPredictor:
+    """serve.Predictor whose rejections are the treaty's."""
+
+    def __init__(self, folder: Path) -> None:
+        from .serve import Predictor
+
+        self._predictor = Predictor.load(folder)
+        self.max_batch = self._predictor.max_batch
+        self.predict, self.encode = self._predictor.predict, self._predictor.encode
+
+    def decode(self, body: bytes, content_type: str, accept: str) -> tuple[list[Any], str]:
+        from .serve import Rejected
+
+        try:
+            return self._predictor.decode(body, content_type, accept)
+        except Rejected as rejected:
+            raise serving.Refused(rejected.status, rejected.message) from rejected
+
+
+def _choose_threads() -> None:
+    """Threads that wait asleep: where others work too, spinning ones make everything several times slower."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,158 @@
+"""Batches: pairs of about the same length side by side, in an order that only the seed and the epoch decide.
+
+Letters of shapes here and in the network:
+    B sentences in a batch    S source tokens    T target tokens, </s> included    V tokens in the target vocabulary
+
+Sequences stand in columns, [S, B] and [T, B], since a recurrent network goes through them step by step.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .vocabulary import BEGIN, END, PAD
+
+
+class Sequences:
+    """Many sequences of ids in one array, 4 bytes an id."""
+
+    def __init__(self, sequences: Iterable[Sequence[int] | np.ndarray], longest: int) -> None:
+        """Sequences beyond `longest` ids are cut off there."""
+        lengths: list[int] = []
+
+        def flow() -> Iterator[int]:
+            for sequence in sequences:
+                kept = sequence[:longest]
+                lengths.append(len(kept))
+                yield from kept
+
+        self._ids = np.fromiter(flow(), dtype=np.int32)
+        self.lengths = np.array(lengths, dtype=np.int64)
+        self._starts = np.concatenate([[0], np.cumsum(self.lengths)])
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        return self._ids[self._starts[number] : self._starts[number + 1]]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Sources and their targets as ids, without <s> and </s>."""
+
+    sources: Sequences
+    targets: Sequences
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @classmethod
+    def of(
+        cls, pairs: Iterable[tuple[Sequence[int], Sequence[int]]], longest_source: int, longest_target: int
+    ) -> "Corpus":
+        targets: list[np.ndarray] = []
+
+        def sources() -> Iterator[Sequence[int]]:
+            for source, target in pairs:
+                targets.append(np.asarray(target[:longest_target], dtype=np.int32))
+                yield source
+
+        # The sources draw the pairs from the stream and leave the targets behind.
+        return cls(Sequences(sources(), longest_source), Sequences(targets, longest_target))
+
+
+@dataclass(frozen=True)
+class Source:
+    ids: Tensor
+    """[S, B], <pad> below the shorter ones."""
+    lengths: Tensor
+    """[B]"""
+    ragged: bool
+    """Whether the lengths differ, so that something has to be masked."""
+
+    @classmethod
+    def of(cls, sequences: Sequence[Sequence[int] | np.ndarray]) -> "Source":
+        lengths = [len(sequence) for sequence in sequences]
+        return cls(_columns(sequences, max(lengths)), torch.tensor(lengths), min(lengths) != max(lengths))
+
+    def to(self, device: torch.device) -> "Source":
+        # Packed sequences want their lengths on the CPU.
+        return Source(self.ids.to(device), self.lengths, self.ragged)
+
+
+@dataclass(frozen=True)
+class Batch:
+    source: Source
+    inputs: Tensor
+    """[T, B]: <s> and the target, what the decoder is told."""
+    outputs: Tensor
+    """[T, B]: the target and </s>, what it has to say."""
+
+    def __len__(self) -> int:
+        return self.inputs.shape[1]
+
+    @classmethod
+    def of(cls, corpus: Corpus, numbers: Sequence[int] | np.ndarray) -> "Batch":
+        targets = [corpus.targets[number] for number in numbers]
+        rows = max(len(target) for target in targets) + 1
+        inputs = _columns([np.concatenate([[BEGIN], target]) for target in targets], rows)
+        outputs = _columns([np.concatenate([target, [END]]) for target in targets], rows)
+        return cls(Source.of([corpus.sources[number] for number in numbers]), inputs, outputs)
+
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(self.source.to(device), self.inputs.to(device), self.outputs.to(device))
+
+
+def _columns(sequences: Sequence[Sequence[int] | np.ndarray], rows: int) -> Tensor:
+    columns = np.full((rows, len(sequences)), PAD, dtype=np.int64)
+    for place, sequence in enumerate(sequences):
+        columns[: len(sequence), place] = sequence
+    return torch.from_numpy(columns)
+
+
+def epoch_batches(
+    corpus: Corpus, batch_size: int, *, bucket_width: int | None, seed: int, epoch: int
+) -> list[np.ndarray]:
+    """The numbers of the pairs of each batch of an epoch; `bucket_width` None mixes all lengths.
+
+    A batch has one exact source length where enough pairs have it, so that nothing on the source side is padded or
+    masked, and targets of neighbouring lengths. What is left over is gathered across source lengths less than
+    `bucket_width` apart.
+    """
+    random = np.random.default_rng([seed, epoch])
+    order = random.permutation(len(corpus))
+    if bucket_width is None:
+        return _cut(order, batch_size)
+    by_length = order[np.lexsort((corpus.targets.lengths[order], corpus.sources.lengths[order]))]
+    lengths = corpus.sources.lengths[by_length]
+    batches: list[np.ndarray] = []
+    rest: list[np.ndarray] = []
+    for group in np.split(by_length, np.flatnonzero(np.diff(lengths)) + 1):
+        # The rest is a random stretch of the group, else it were the longest targets in every epoch.
+        over = len(group) % batch_size
+        start = int(random.integers(len(group) - over + 1))
+        rest.append(group[start : start + over])
+        batches += _cut(np.delete(group, np.s_[start : start + over]), batch_size)
+    batches += _gather(rest, corpus, batch_size, bucket_width)
+    return [batches[number] for number in random.permutation(len(batches))]
+
+
+def _gather(groups: list[np.ndarray], corpus: Corpus, batch_size: int, bucket_width: int) -> list[np.ndarray]:
+    """Groups of one source length each, shortest first, into batches over lengths less than `bucket_width` apart."""
+    gathered: list[np.ndarray] = []
+    bucket: list[np.ndarray] = []
+    for group in [group for group in groups if len(group)]:
+        length = corpus.sources.lengths[group[0]]
+        if bucket and length - corpus.sources.lengths[bucket[0][0]] >= bucket_width:
+            gathered += _cut(np.concatenate(bucket), batch_size)
+            bucket = []
+        bucket.append(group)
+    return gathered + (_cut(np.concatenate(bucket), batch_size) if bucket else [])
+
+
+def _cut(numbers: np.ndarray, size: int) -> list[np.ndarray]:
+    return [numbers[start : start + size] for start in range(0, len(numbers), size)]

@@ -1,0 +1,108 @@
+"""Recurrent cells that are told something besides their input at each step.
+
+nn.LSTM and nn.GRU run over sequences that are known beforehand. With input feeding (Luong et al. 2015, section 3.3) a
+step of the decoder needs what the step before made, so it runs cell by cell. What does not depend on the step before,
+the part of the gates that comes from the input, is computed for all steps in one product: `project`.
+
+Letters: R rows (sentences, or hypotheses of sentences)   I input   F fed   H hidden   G gates: 4H (LSTM), 3H (GRU)
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+State = tuple[Tensor, ...]
+"""LSTM: output and cell. GRU: output. Each [R, H]."""
+
+
+class LSTMCell(nn.Module):
+    """Hochreiter and Schmidhuber 1997, with forget gates (Gers et al. 2000)."""
+
+    def __init__(self, inputs: int, fed: int, hidden: int) -> None:
+        super().__init__()
+        self.from_input = nn.Linear(inputs, 4 * hidden)
+        self.from_step = nn.Linear(fed + hidden, 4 * hidden, bias=False)
+
+    def project(self, inputs: Tensor) -> Tensor:
+        """[..., I] -> [..., G]"""
+        return self.from_input(inputs)  # type: ignore[no-any-return]
+
+    def forward(self, projected: Tensor, fed: Tensor | None, state: State) -> State:
+        """One step; projected [R, G], fed [R, F]."""
+        hidden, cell = state
+        before = hidden if fed is None else torch.cat([fed, hidden], 1)
+        gates = torch.addmm(projected, before, self.from_step.weight.t())
+        if torch.is_grad_enabled():
+            return LSTMGates.apply(gates, cell)  # type: ignore[no-any-return, no-untyped-call]
+        return lstm_gates(gates, cell)[:2]
+
+
+def lstm_gates(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """gates [R, 4H]: input, forget, output, candidate -> output, cell, gates opened, candidate, tanh(cell)"""
+    hidden = cell.shape[1]
+    opened = torch.sigmoid(gates[:, : 3 * hidden])
+    candidate = torch.tanh(gates[:, 3 * hidden :])
+    enter, forget, leave = opened.chunk(3, 1)
+    cell = torch.addcmul(forget * cell, enter, candidate)
+    squashed = torch.tanh(cell)
+    return leave * squashed, cell, opened, candidate, squashed
+
+
+class LSTMGates(torch.autograd.Function):
+    """`lstm_gates` with its derivative as one node: autograd's own takes thrice the time in a dozen small ones."""
+
+    @staticmethod
+    def forward(ctx: Any, gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+        output, new, opened, candidate, squashed = lstm_gates(gates, cell)
+        ctx.save_for_backward(cell, opened, candidate, squashed)
+        return output, new
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_output: Tensor, d_cell: Tensor) -> tuple[Tensor, Tensor]:
+        cell, opened, candidate, squashed = ctx.saved_tensors
+        enter, forget, leave = opened.chunk(3, 1)
+        hidden = cell.shape[1]
+        d_cell = torch.addcmul(d_cell, d_output * leave, 1 - squashed * squashed)
+        d_gates = torch.empty(cell.shape[0], 4 * hidden, dtype=cell.dtype, device=cell.device)
+        d_opened = d_gates[:, : 3 * hidden]
+        torch.mul(d_cell, candidate, out=d_opened[:, :hidden])
+        torch.mul(d_cell, cell, out=d_opened[:, hidden : 2 * hidden])
+        torch.mul(d_output, squashed, out=d_opened[:, 2 * hidden :])
+        d_opened *= opened * (1 - opened)
+        torch.mul(d_cell * enter, 1 - candidate * candidate, out=d_gates[:, 3 * hidden :])
+        return d_gates, d_cell * forget
+
+
+class GRUCell(nn.Module):
+    """Cho et al. 2014, with the reset gate on the projected state, as nn.GRU has it."""
+
+    def __init__(self, inputs: int, fed: int, hidden: int) -> None:
+        super().__init__()
+        self.from_input = nn.Linear(inputs, 3 * hidden)
+        self.from_fed = nn.Linear(fed, 3 * hidden, bias=False) if fed else None
+        self.from_hidden = nn.Linear(hidden, 3 * hidden)
+
+    def project(self, inputs: Tensor) -> Tensor:
+        """[..., I] -> [..., G]"""
+        return self.from_input(inputs)  # type: ignore[no-any-return]
+
+    def forward(self, projected: Tensor, fed: Tensor | None, state: State) -> State:
+        """One step; projected [R, G], fed [R, F]."""
+        (hidden,) = state
+        if fed is not None and self.from_fed is not None:
+            projected = projected + functional.linear(fed, self.from_fed.weight)
+        width = hidden.shape[1]
+        gates, candidate = torch.split(projected, [2 * width, width], 1)
+        gates_before, candidate_before = torch.split(self.from_hidden(hidden), [2 * width, width], 1)
+        reset, update = torch.sigmoid(gates + gates_before).chunk(2, 1)
+        candidate = torch.tanh(torch.addcmul(candidate, reset, candidate_before))
+        return (torch.lerp(candidate, hidden, update),)
+
+
+CELLS: dict[str, type[LSTMCell] | type[GRUCell]] = {"lstm": LSTMCell, "gru": GRUCell}
+STATES = {"lstm": 2, "gru": 1}
+"""Tensors in a cell's state."""

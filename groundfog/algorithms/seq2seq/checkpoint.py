@@ -1,0 +1,133 @@
+"""A training's whole state in one file, so that it goes on elsewhere as if nothing had happened.
+
+The file is replaced in one step: whoever dies while writing leaves the one before.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .errors import InputFault
+from .hyperparameters import Hyperparameters
+from .network import Network
+from .scores import Tally
+
+FILE = "training.safetensors"
+
+_MAY_CHANGE = {"max_num_batches", "max_num_epochs", "min_num_epochs", "checkpoint_threshold"}
+
+
+@dataclass
+class Position:
+    """How far a training is."""
+
+    epoch: int = 0
+    batch: int = 0
+    """Of the epoch, the next one."""
+    updates: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+    checkpoint: int = 0
+    best_checkpoint: int = 0
+    best: float | None = None
+    not_improved: int = 0
+    since: Tally = field(default_factory=Tally)
+    """The training data since the last checkpoint."""
+    seconds_at_checkpoint: float = 0.0
+    rate_factor: float = 1.0
+    rate_waited: int = 0
+
+
+@dataclass
+class Snapshot:
+    position: Position
+    parameters: dict[str, Tensor]
+    best: dict[str, Tensor]
+    optimizer: dict[int, dict[str, Tensor]]
+    random: Tensor
+
+
+def write(folder: Path, snapshot: Snapshot, options: Hyperparameters, pairs: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {f"parameters/{name}": tensor for name, tensor in snapshot.parameters.items()}
+    tensors |= {f"best/{name}": tensor for name, tensor in snapshot.best.items()}
+    for number, state in snapshot.optimizer.items():
+        tensors |= {f"optimizer/{number}/{name}": value for name, value in state.items()}
+    tensors["random"] = snapshot.random
+    about = {"position": asdict(snapshot.position), "hyperparameters": asdict(options), "pairs": pairs}
+    write_tensors(folder / FILE, tensors, {"training": json.dumps(about)})
+
+
+def write_tensors(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """In one step: under another name first."""
+    partial = file.with_name(f".{file.name}.partial")
+    save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, partial, metadata)
+    partial.chmod(0o644)
+    partial.replace(file)
+
+
+def read(folder: Path, options: Hyperparameters, pairs: int) -> Snapshot | None:
+    """What was written last, None where nothing was.
+
+    :raises InputFault: it belongs to another training.
+    """
+    file = folder / FILE
+    if not file.exists():
+        return None
+    with safe_open(file, framework="pt") as stored:
+        about = json.loads((stored.metadata() or {}).get("training", "{}"))
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no mapping)
+    _refuse_another(about, options, pairs, file)
+    position = about["position"]
+    since = Tally(**position.pop("since"))
+    known = {each.name for each in fields(Position)}
+    optimizer: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _below("optimizer/", tensors).items():
+        number, part = name.split("/", 1)
+        optimizer.setdefault(int(number), {})[part] = tensor
+    return Snapshot(
+        Position(**{name: value for name, value in position.items() if name in known}, since=since),
+        _below("parameters/", tensors),
+        _below("best/", tensors),
+        optimizer,
+        tensors["random"],
+    )
+
+
+def _refuse_another(about: dict[str, Any], options: Hyperparameters, pairs: int, file: Path) -> None:
+    before, now = about.get("hyperparameters", {}), asdict(options)
+    changed = [name for name in now if name not in _MAY_CHANGE and now[name] != before.get(name)]
+    if changed:
+        raise InputFault(
+            f"The checkpoint {file.name} was written with other hyperparameters ({', '.join(changed)}); "
+            "give the same again, or an empty checkpoint folder"
+        )
+    if about.get("pairs") != pairs:
+        raise InputFault(
+            f"The checkpoint {file.name} was written on {about.get('pairs')} training pairs and there are {pairs} now; "
+            "give the same data again, or an empty checkpoint folder"
+        )
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def take(network: Network, best: dict[str, Tensor], optimizer: torch.optim.Optimizer, position: Position) -> Snapshot:
+    states = optimizer.state_dict()["state"]
+    tensors = {
+        number: {name: value for name, value in state.items() if value is not None} for number, state in states.items()
+    }
+    return Snapshot(position, dict(network.state_dict()), best, tensors, torch.get_rng_state())
+
+
+def restore(snapshot: Snapshot, network: Network, optimizer: torch.optim.Optimizer) -> None:
+    network.load_state_dict(snapshot.parameters)
+    optimizer.load_state_dict({"state": snapshot.optimizer, "param_groups": optimizer.state_dict()["param_groups"]})
+    torch.set_rng_state(snapshot.random)

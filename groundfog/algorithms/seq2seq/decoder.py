@@ -1,0 +1,148 @@
+"""The decoder: recurrent layers with attention and input feeding (Luong et al. 2015).
+
+A step, for the token y before it:
+
+    h  = cell(y, fed, h)               the lower layers; fed is the h~ of the step before
+    a  = attention(h, source states)
+    h  = cell(h, context, h)           the upper layers, with rnn_attention_in_upper_layers
+    h~ = tanh(W [h; context])          context = the source states in the proportions a
+    p  = softmax(V h~)
+
+What needs no step before it stays outside of the loop: the part of the first cell's gates that comes from the tokens,
+the attention's keys, W's part for each source state (W is linear, so weighing its results is as good as weighing the
+states), and the output layer over all h~ together.
+
+Letters: B sentences   Q hypotheses of each (1 in training)   R = B * Q rows   S, T lengths of source and target
+         A width of the attention   G width of a cell's gates   H hidden   V vocabulary
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .attention import ATTENTIONS, mask_of
+from .batching import Source
+from .cells import CELLS, STATES, State
+from .encoder import Encoded
+from .hyperparameters import Hyperparameters
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The source as the decoder sees it at every step."""
+
+    keys: Tensor
+    """[B, S, A]"""
+    values: Tensor
+    """[B, S, H]: the source states through W's context part."""
+    states: Tensor
+    """[B, S, H]"""
+    mask: Tensor | None
+    """[B, 1, S]"""
+
+    def select(self, sentences: Tensor) -> "Memory":
+        mask = None if self.mask is None else self.mask[sentences]
+        return Memory(self.keys[sentences], self.values[sentences], self.states[sentences], mask)
+
+
+@dataclass(frozen=True)
+class DecoderState:
+    layers: tuple[State, ...]
+    fed: Tensor
+    """[R, H]: h~ of the step before, zeros at first."""
+
+    def select(self, rows: Tensor) -> "DecoderState":
+        layers = tuple(tuple(part[rows] for part in state) for state in self.layers)
+        return DecoderState(layers, self.fed[rows])
+
+
+class Decoder(nn.Module):
+    def __init__(self, options: Hyperparameters, tokens: int) -> None:
+        super().__init__()
+        cell, hidden, layers = CELLS[options.rnn_cell_type], options.rnn_num_hidden, options.num_layers_decoder
+        self.embedding = nn.Embedding(tokens, options.num_embed_target)
+        self.dropout = nn.Dropout(options.embed_dropout_target)
+        self.upper = layers - 1 if options.rnn_attention_in_upper_layers else 0
+        above = [cell(hidden, hidden if number >= layers - self.upper else 0, hidden) for number in range(1, layers)]
+        self.cells = nn.ModuleList([cell(options.num_embed_target, hidden, hidden), *above])
+        self.first_residual = options.rnn_first_residual_layer if options.rnn_residual_connections else None
+        self.attention = ATTENTIONS[options.rnn_attention_type](hidden, options.attention_width)
+        self.combine_hidden = nn.Linear(hidden, hidden)
+        self.combine_context = nn.Linear(hidden, hidden, bias=False)
+        self.hidden_dropout = nn.Dropout(options.rnn_decoder_hidden_dropout)
+        self.output = nn.Linear(hidden, tokens)
+        self.begin_with = options.rnn_decoder_state_init
+        parts = 0 if self.begin_with == "zero" else layers * STATES[options.rnn_cell_type]
+        self.begin = nn.ModuleList([nn.Linear(hidden, hidden) for _ in range(parts)])
+        self._gates_of_token: Tensor | None = None
+
+    def remember(self, encoded: Encoded, source: Source) -> Memory:
+        states = encoded.states.transpose(0, 1).contiguous()
+        return Memory(self.attention.keys(states), self.combine_context(states), states, mask_of(source, states))
+
+    def first_state(self, encoded: Encoded, source: Source) -> DecoderState:
+        zeros = encoded.states.new_zeros(encoded.states.shape[1:])  # [B, H]
+        if self.begin_with == "zero":
+            parts = [zeros] * len(self.cells) * len(encoded.last)
+        elif self.begin_with == "avg":
+            mean = encoded.states.sum(0) / source.lengths.to(zeros.device).unsqueeze(1)
+            parts = [torch.tanh(begin(mean)) for begin in self.begin]
+        else:
+            # Each layer's output begins with the encoder's last output, its cell with the encoder's last cell.
+            ends = list(encoded.last) * len(self.cells)
+            parts = [torch.tanh(begin(end)) for begin, end in zip(self.begin, ends, strict=True)]
+        each = len(encoded.last)
+        return DecoderState(tuple(tuple(parts[at : at + each]) for at in range(0, len(parts), each)), zeros)
+
+    def forward(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Tensor:
+        """Scores [T, B, V] of the next tokens, told the right ones before: inputs [T, B]."""
+        projected = self.cells[0].project(self.dropout(self.embedding(inputs)))  # type: ignore[operator]
+        said = []
+        for gates in projected.unbind(0):
+            state, _ = self._advance(gates, state, memory)
+            said.append(state.fed)
+        return self.output(torch.stack(said))  # type: ignore[no-any-return]
+
+    def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> tuple[Tensor, DecoderState, Tensor]:
+        """tokens [R] -> scores [R, V] of the next ones, the state, where it looked [B, Q, S]."""
+        state, weights = self._advance(self._gates(tokens), state, memory)
+        return self.output(state.fed), state, weights
+
+    def train(self, mode: bool = True) -> "Decoder":
+        self._gates_of_token = None
+        return super().train(mode)
+
+    def _gates(self, tokens: Tensor) -> Tensor:
+        """[R] -> [R, G]: for a small vocabulary a table, made once."""
+        project: Callable[[Tensor], Tensor] = self.cells[0].project  # type: ignore[assignment]
+        if self.embedding.num_embeddings > 4096:
+            return project(self.embedding(tokens))
+        if self._gates_of_token is None:
+            self._gates_of_token = project(self.embedding.weight)
+        return self._gates_of_token[tokens]
+
+    def _advance(self, gates: Tensor, state: DecoderState, memory: Memory) -> tuple[DecoderState, Tensor]:
+        lower = len(self.cells) - self.upper
+        layers: list[State] = [self.cells[0](gates, state.fed, state.layers[0])]
+        hidden = self._climb(layers, range(1, lower), layers[0][0], None, state.layers)
+        queries = hidden.view(len(memory.keys), -1, hidden.shape[1])  # [B, Q, H]
+        weights = self.attention(queries, memory.keys, memory.mask)  # [B, Q, S]
+        if self.upper:
+            context = torch.bmm(weights, memory.states).view_as(hidden)
+            hidden = self._climb(layers, range(lower, len(self.cells)), hidden, context, state.layers)
+        values = torch.bmm(weights, memory.values).view_as(hidden)
+        fed = self.hidden_dropout(torch.tanh(self.combine_hidden(hidden) + values))
+        return DecoderState(tuple(layers), fed), weights
+
+    def _climb(
+        self, layers: list[State], numbers: range, hidden: Tensor, context: Tensor | None, before: Sequence[State]
+    ) -> Tensor:
+        """Through the layers of these numbers, appending their states to `layers`; the topmost one's output [R, H]."""
+        for number in numbers:
+            cell = self.cells[number]
+            layers.append(cell(cell.project(hidden), context, before[number]))  # type: ignore[operator]
+            residual = self.first_residual is not None and number + 1 >= self.first_residual
+            hidden = layers[-1][0] + hidden if residual else layers[-1][0]
+        return hidden

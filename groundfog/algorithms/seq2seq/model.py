@@ -1,0 +1,233 @@
+"""Seq2Seq: the algorithm as a library.
+
+    model = Seq2Seq(rnn_num_hidden=256, batch_size=128)
+    model.fit([("C A R", "K AA1 R"), ...], validation=[...], progress=print)
+    model.translate(["T A P E W O R M"], attention=True)
+    model.save(folder)
+    Seq2Seq.load(folder)
+
+A folder with a model has the names that SageMaker's seq2seq (and Sockeye before it) gives to its files:
+
+    params.best      the weights, as safetensors
+    symbol.json      what the network is made of: each parameter and its shape
+    config           the hyperparameters, as JSON
+    version          of the format
+    vocab.src.json, vocab.trg.json
+"""
+
+import json
+import random
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from .batching import Corpus
+from .beam import search_all
+from .checkpoint import write_tensors
+from .errors import InputFault
+from .hyperparameters import Hyperparameters
+from .network import Network, initialise
+from .progress import Finished, Listener
+from .train import Data, Surroundings, Training
+from .vocabulary import Sentence, Vocabulary, tokens_of
+
+VERSION = "groundfog-seq2seq 1"
+
+Known = tuple[list[str], list[str]]
+Pairs = Iterable[tuple[Sentence, Sentence]]
+
+
+@dataclass(frozen=True)
+class Translation:
+    tokens: list[str]
+    score: float
+    """Mean log probability per token, the end included."""
+    attention: np.ndarray | None = None
+    """[target tokens, source tokens]; rows sum to 1."""
+
+    @property
+    def target(self) -> str:
+        return " ".join(self.tokens)
+
+
+class Seq2Seq:
+    """An encoder-decoder network with attention; its options are the documented hyperparameters, by their names."""
+
+    def __init__(self, **hyperparameters: Any) -> None:
+        """:raises InputFault: a hyperparameter is unknown or out of its range."""
+        self.hyperparameters = Hyperparameters.of(hyperparameters)
+        self.source_vocabulary: Vocabulary | None = None
+        self.target_vocabulary: Vocabulary | None = None
+        self._network: Network | None = None
+
+    def fit(
+        self,
+        pairs: Pairs,
+        validation: Pairs | None = None,
+        *,
+        progress: Listener | None = None,
+        stop: threading.Event | None = None,
+        checkpoints: Path | str | None = None,
+        folder: Path | str | None = None,
+    ) -> Finished:
+        """Learn pairs of sentences, from their vocabularies on.
+
+        :param validation: where it is missing, one pair in twenty is held out for it.
+        :param progress: called with `progress.Record`s.
+        :param stop: once set, training writes a checkpoint and returns.
+        :param checkpoints: a folder; training goes on from what it finds there.
+        :param folder: where the best model so far is always saved.
+        """
+        known = [(tokens_of(source), tokens_of(target)) for source, target in pairs]
+        held = None if validation is None else [(tokens_of(source), tokens_of(target)) for source, target in validation]
+        if held is None:
+            known, held = _held_out(known, self.hyperparameters.seed)
+        self.source_vocabulary = Vocabulary.of(source for source, _ in known)
+        self.target_vocabulary = Vocabulary.of(target for _, target in known)
+        train, validated = self._corpus(known), self._corpus(held)
+        return self.fit_corpora(train, validated, progress=progress, stop=stop, checkpoints=checkpoints, folder=folder)
+
+    def fit_corpora(
+        self,
+        train: Corpus,
+        validation: Corpus,
+        *,
+        progress: Listener | None = None,
+        stop: threading.Event | None = None,
+        checkpoints: Path | str | None = None,
+        folder: Path | str | None = None,
+    ) -> Finished:
+        """`fit` for pairs that are ids of the model's vocabularies already."""
+        for name, corpus in (("training", train), ("validation", validation)):
+            if not len(corpus):
+                raise InputFault(f"There are no {name} pairs: give at least one whose source is not empty")
+        self._network = network = self._build()
+        initialise(network, self.hyperparameters)
+        around = Surroundings(
+            progress or (lambda record: None),
+            stop or threading.Event(),
+            None if checkpoints is None else Path(checkpoints),
+            lambda network: None if folder is None else self.save(folder),
+        )
+        data = Data(train, validation, self.vocabularies[1])
+        finished = Training(network, self.hyperparameters, data, around).run()
+        network.eval()
+        return finished
+
+    def translate(
+        self, sentences: Sequence[Sentence], *, beam_size: int | None = None, attention: bool = False
+    ) -> list[Translation]:
+        """The most probable target of each sentence, in order.
+
+        Tokens that the vocabulary lacks are read as <unk>; sentences are cut off after max_seq_len_source tokens.
+        """
+        options, (source_vocabulary, target_vocabulary) = self.hyperparameters, self.vocabularies
+        sources = [
+            source_vocabulary.encode(tokens_of(sentence)[: options.max_seq_len_source]) for sentence in sentences
+        ]
+        found = search_all(
+            self.network,
+            sources,
+            width=options.beam_size if beam_size is None else max(1, beam_size),
+            longest=options.max_seq_len_target,
+            attention=attention,
+        )
+        return [Translation(target_vocabulary.decode(each.ids), each.score, each.attention) for each in found]
+
+    @property
+    def network(self) -> Network:
+        if self._network is None:
+            raise RuntimeError("There is no model yet: fit one, or load one")
+        return self._network
+
+    def save(self, folder: Path | str) -> None:
+        """Each file is replaced in one step, the weights last."""
+        folder, network = Path(folder), self.network
+        folder.mkdir(parents=True, exist_ok=True)
+        source_vocabulary, target_vocabulary = self.vocabularies
+        shapes = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
+        texts = {
+            "version": VERSION + "\n",
+            "config": json.dumps(asdict(self.hyperparameters), indent=2) + "\n",
+            "symbol.json": json.dumps({"network": "rnn encoder-decoder with attention", "parameters": shapes}, indent=2)
+            + "\n",
+            "vocab.src.json": source_vocabulary.text(),
+            "vocab.trg.json": target_vocabulary.text(),
+        }
+        for name, text in texts.items():
+            write_text(folder / name, text)
+        write_tensors(folder / "params.best", network.state_dict(), {"format": VERSION})
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "Seq2Seq":
+        """:raises InputFault: the folder holds no model of ours, or not a whole one."""
+        folder = Path(folder)
+        missing = [
+            name
+            for name in ("config", "params.best", "vocab.src.json", "vocab.trg.json")
+            if not (folder / name).is_file()
+        ]
+        if missing:
+            raise InputFault(f"No seq2seq model: {', '.join(missing)} missing in {folder.name}")
+        try:
+            model = cls(**json.loads((folder / "config").read_text(encoding="utf-8")))
+            weights = load_file(folder / "params.best")
+        except (ValueError, TypeError, SafetensorError) as error:
+            raise InputFault(
+                f"No seq2seq model: config or params.best in {folder.name} is unreadable ({error})"
+            ) from None
+        model.source_vocabulary = Vocabulary.read(folder / "vocab.src.json")
+        model.target_vocabulary = Vocabulary.read(folder / "vocab.trg.json")
+        model._network = network = model._build()
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise InputFault(f"No seq2seq model: params.best does not fit config in {folder.name} ({error})") from None
+        network.eval()
+        return model
+
+    def _build(self) -> Network:
+        source_vocabulary, target_vocabulary = self.vocabularies
+        # Every weight is set afterwards, so the layers' own random initialisation is left out.
+        with torch.device("meta"):
+            network = Network(self.hyperparameters, len(source_vocabulary), len(target_vocabulary))
+        return network.to_empty(device="cuda" if torch.cuda.is_available() else "cpu")
+
+    @property
+    def vocabularies(self) -> tuple[Vocabulary, Vocabulary]:
+        if self.source_vocabulary is None or self.target_vocabulary is None:
+            raise RuntimeError("There are no vocabularies yet: fit a model, or load one")
+        return self.source_vocabulary, self.target_vocabulary
+
+    def _corpus(self, pairs: list[Known]) -> Corpus:
+        source_vocabulary, target_vocabulary = self.vocabularies
+        options = self.hyperparameters
+        return Corpus.of(
+            (
+                (source_vocabulary.encode(source), target_vocabulary.encode(target))
+                for source, target in pairs
+                if source
+            ),
+            options.max_seq_len_source,
+            options.max_seq_len_target,
+        )
+
+
+def _held_out(pairs: list[Known], seed: int) -> tuple[list[Known], list[Known]]:
+    order = list(pairs)
+    random.Random(seed).shuffle(order)
+    held = max(1, len(order) // 20) if len(order) > 1 else 0
+    return order[held:], order[:held] or order
+
+
+def write_text(file: Path, text: str) -> None:
+    partial = file.with_name(f".{file.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(file)

@@ -1,0 +1,178 @@
+"""Serving: requests in three formats to translations and back.
+
+    application/json                    {"instances": [{"data": "C A R", "configuration": {"attention_matrix": true}}]}
+                                        -> {"predictions": [{"target": "K AA1 R", "matrix": [[...], ...]}]}
+    application/jsonlines               {"source": "C A R"}      -> {"target": "K AA1 R"}
+    application/x-recordio-protobuf     records with "source"    -> records with "target"
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-inference.html
+"""
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import InputFault
+from .model import Seq2Seq, Translation
+from .recordio import read_pairs, write_targets
+
+JSON = "application/json"
+JSON_LINES = "application/jsonlines"
+RECORDIO = "application/x-recordio-protobuf"
+FORMATS = (JSON, JSON_LINES, RECORDIO)
+
+
+class Rejected(InputFault):
+    """A request is at fault; `status` is the HTTP status that says so."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+@dataclass(frozen=True)
+class Request:
+    tokens: list[str]
+    attention: bool = False
+
+
+class Predictor:
+    max_batch = 512
+
+    def __init__(self, model: Seq2Seq) -> None:
+        self._model = model
+        # The first request shall not pay for what is made only once.
+        model.translate([["<unk>"]])
+
+    @classmethod
+    def load(cls, folder: Path) -> "Predictor":
+        return cls(Seq2Seq.load(folder))
+
+    def decode(self, body: bytes, content_type: str, accept: str) -> tuple[list[Request], str]:
+        """The requests of a body and the format of its answer.
+
+        :raises Rejected: 415 for a format that is none of ours, 406 for an answer in one, 400 for a record at fault.
+        """
+        kind, charset = _media_type(content_type)
+        if kind not in FORMATS:
+            raise Rejected(415, f"Content type {kind or 'missing'} is not supported; send one of {', '.join(FORMATS)}")
+        reply = _reply_format(accept, kind)
+        if kind == RECORDIO:
+            return list(self._records(body)), reply
+        text = _text(body, charset)
+        return list(_json_lines(text) if kind == JSON_LINES else _json(text)), reply
+
+    def predict(self, requests: list[Request]) -> list[Translation]:
+        """One translation for each request, in order."""
+        attention = any(request.attention for request in requests)
+        found = self._model.translate([request.tokens for request in requests], attention=attention)
+        return [
+            each if request.attention or not attention else Translation(each.tokens, each.score)
+            for request, each in zip(requests, found, strict=True)
+        ]
+
+    def encode(self, translations: list[Translation], reply: str) -> tuple[bytes, str]:
+        if reply == RECORDIO:
+            ids = self._model.vocabularies[1].ids
+            return b"".join(write_targets([ids[token] for token in each.tokens] for each in translations)), RECORDIO
+        answers = [_answer(each) for each in translations]
+        if reply == JSON_LINES:
+            return "".join(_json_text(answer) + "\n" for answer in answers).encode(), JSON_LINES
+        return _json_text({"predictions": answers}).encode(), JSON
+
+    def _records(self, body: bytes) -> Iterator[Request]:
+        source, _ = self._model.vocabularies
+        try:
+            for number, pair in enumerate(read_pairs(io.BytesIO(body), "The request"), start=1):
+                wrong = next((each for each in pair.source if not 0 <= each < len(source)), None)
+                if wrong is not None:
+                    raise Rejected(
+                        400,
+                        f"The request, record {number}: the source id {wrong} is outside of the vocabulary, "
+                        f"whose ids go from 0 to {len(source) - 1}",
+                    )
+                yield Request(source.decode(pair.source))
+        except Rejected:
+            raise
+        except InputFault as fault:
+            raise Rejected(400, str(fault)) from None
+
+
+def _media_type(header: str) -> tuple[str, str]:
+    """The type and its charset: UTF-8 where none is given."""
+    kind, *parameters = (part.strip() for part in header.split(";"))
+    charsets = [
+        value.strip("\"' ")
+        for name, _, value in (each.partition("=") for each in parameters)
+        if name.strip().lower() == "charset"
+    ]
+    return kind.lower(), charsets[0] if charsets else "utf-8"
+
+
+def _reply_format(accept: str, request_format: str) -> str:
+    """The first of the accepted formats that we write; that of the request where any is welcome."""
+    for kind in (_media_type(each)[0] for each in (accept or "*/*").split(",")):
+        if kind in ("", "*/*", "application/*"):
+            return request_format
+        if kind in FORMATS:
+            return kind
+    raise Rejected(406, f"Accept {accept[:100]} is not supported; accept one of {', '.join(FORMATS)}")
+
+
+def _text(body: bytes, charset: str) -> str:
+    try:
+        return body.decode(charset)
+    except LookupError:
+        raise Rejected(415, f"The charset {charset[:50]} is unknown; send UTF-8") from None
+    except (UnicodeDecodeError, UnicodeError) as error:
+        raise Rejected(400, f"The request is no text in {charset[:50]}: {error}") from None
+
+
+def _json(text: str) -> Iterator[Request]:
+    document = _parse(text, "The request")
+    instances = document.get("instances") if isinstance(document, dict) else None
+    if not isinstance(instances, list):
+        raise Rejected(400, 'The request has to be {"instances": [{"data": "tokens with blanks between them"}, ...]}')
+    for number, instance in enumerate(instances):
+        yield _request(instance, "data", f"instances[{number}]")
+
+
+def _json_lines(text: str) -> Iterator[Request]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield _request(_parse(line, f"Line {number}"), "source", f"Line {number}")
+
+
+def _request(instance: Any, field: str, place: str) -> Request:
+    data = instance.get(field) if isinstance(instance, dict) else None
+    if not isinstance(data, str):
+        raise Rejected(
+            400, f'{place} has to be an object whose "{field}" is a string of tokens with blanks between them'
+        )
+    configuration = instance.get("configuration") or {}
+    if not isinstance(configuration, dict):
+        raise Rejected(400, f'{place}: "configuration" has to be an object, as {{"attention_matrix": true}}')
+    wanted = configuration.get("attention_matrix", False)
+    if str(wanted).lower() not in ("true", "false"):
+        raise Rejected(400, f'{place}: "attention_matrix" has to be true or false')
+    return Request(data.split(), str(wanted).lower() == "true")
+
+
+def _parse(text: str, place: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Rejected(400, f"{place} is no JSON: {error}") from None
+
+
+def _answer(translation: Translation) -> dict[str, Any]:
+    if translation.attention is None:
+        return {"target": translation.target}
+    return {"target": translation.target, "matrix": translation.attention.astype(float).round(6).tolist()}
+
+
+def _json_text(document: Any) -> str:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
