@@ -1,0 +1,59 @@
+"""What an endpoint is to run: variants, how many instances of each, and their shares of the requests."""
+
+import dataclasses
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from groundfog.engine.launch import Program
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    name: str
+    program: Program
+    model: tuple[str, str] | None
+    """Bucket and key of the archive that becomes the model folder."""
+    weight: float
+    instances: int
+    image: str
+    """What the user called the program."""
+    start_seconds: float | None = None
+    """How long an instance may take until it answers its first ping; None: the house's own limit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    name: str
+    """Of the configuration that it was made from."""
+    variants: tuple[Variant, ...]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """JSON that the owner wants kept with it."""
+    generation: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Replicas belong to one generation: a new one is brought up beside the old."""
+
+    def adjusted(self, weights: Mapping[str, float], instances: Mapping[str, int]) -> "Deployment":
+        """The same generation with other shares or sizes for the named variants."""
+        variants = tuple(
+            dataclasses.replace(
+                variant,
+                weight=weights.get(variant.name, variant.weight),
+                instances=instances.get(variant.name, variant.instances),
+            )
+            for variant in self.variants
+        )
+        return dataclasses.replace(self, variants=variants)
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Deployment":
+        return cls(**{**document, "variants": tuple(_variant(variant) for variant in document["variants"])})
+
+
+def _variant(document: Mapping[str, Any]) -> Variant:
+    program = {**document["program"], "arguments": tuple(document["program"]["arguments"])}
+    model = None if document["model"] is None else tuple(document["model"])
+    return Variant(**{**document, "program": Program(**program), "model": model})

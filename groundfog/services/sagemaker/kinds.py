@@ -1,0 +1,114 @@
+"""What models, endpoint configurations and endpoints have in common: names, ARNs, tags, lists, and three refusals."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from groundfog.engine import Engine
+from groundfog.engine.errors import Missing, Taken, Unfit
+from groundfog.engine.resources import Document, Resource, SortBy, Wanted
+from groundfog.wire.caller import Caller, Parameters
+from groundfog.wire.refusal import Refusal
+
+_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
+_SORT: dict[str, SortBy] = {"Name": "name", "CreationTime": "created", "Status": "status"}
+_PAGE = 10
+"""AWS's page where the caller names no size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    kind: str
+    """As the engine and ARNs call it: `endpoint-config`."""
+    noun: str
+    """As AWS's messages call it: `endpoint configuration`."""
+    member: str
+    """Its name in requests: `EndpointConfigName`."""
+
+    def arn(self, caller: Caller, name: str) -> str:
+        return caller.arn("sagemaker", f"{self.kind}/{name.lower()}")
+
+    def name(self, request: Parameters) -> str:
+        """Of the one that is to be made."""
+        name: str = request[self.member]
+        if not _NAME.fullmatch(name):
+            at = self.member[0].lower() + self.member[1:]
+            raise Refusal(
+                "ValidationException",
+                f"1 validation error detected: Value '{name}' at '{at}' failed to satisfy constraint: "
+                f"Member must satisfy regular expression pattern: ^{_NAME.pattern}",
+            )
+        return name
+
+    def add(self, engine: Engine, caller: Caller, request: Parameters, document: Document) -> Resource:
+        name = self.name(request)
+        try:
+            return engine.resources.add(self.kind, name, document, tags=self.tags(request))
+        except Taken:
+            raise self.taken(caller, name) from None
+
+    def find(self, engine: Engine, caller: Caller, name: str) -> Resource:
+        try:
+            return engine.resources.find(self.kind, name)
+        except Missing:
+            raise self.missing(caller, name) from None
+
+    def delete(self, engine: Engine, caller: Caller, name: str) -> None:
+        try:
+            engine.resources.delete(self.kind, name)
+        except Missing:
+            raise self.missing(caller, name) from None
+
+    @staticmethod
+    def tags(request: Parameters) -> dict[str, str]:
+        return {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
+
+    def page(self, engine: Engine, request: Parameters) -> tuple[list[Resource], dict[str, str]]:
+        """The resources, and the token's member of the answer."""
+        wanted = Wanted(
+            name_contains=request.get("NameContains"),
+            status=request.get("StatusEquals"),
+            created_after=_seconds(request.get("CreationTimeAfter")),
+            created_before=_seconds(request.get("CreationTimeBefore")),
+            modified_after=_seconds(request.get("LastModifiedTimeAfter")),
+            modified_before=_seconds(request.get("LastModifiedTimeBefore")),
+            sort_by=_SORT[request.get("SortBy", "CreationTime")],
+            descending=request.get("SortOrder", "Descending") == "Descending",
+            limit=request.get("MaxResults", _PAGE),
+            after=request.get("NextToken"),
+        )
+        try:
+            found, token = engine.resources.page(self.kind, wanted)
+        except Unfit as unfit:
+            raise Refusal("ValidationException", str(unfit)) from None
+        return found, {} if token is None else {"NextToken": token}
+
+    def missing(self, caller: Caller, name: str) -> Refusal:
+        return Refusal("ValidationException", f'Could not find {self.noun} "{self.arn(caller, name)}".')
+
+    def taken(self, caller: Caller, name: str) -> Refusal:
+        return Refusal("ValidationException", f'Cannot create already existing {self.noun} "{self.arn(caller, name)}".')
+
+
+MODEL = Kind(kind="model", noun="model", member="ModelName")
+ENDPOINT_CONFIG = Kind(kind="endpoint-config", noun="endpoint configuration", member="EndpointConfigName")
+ENDPOINT = Kind(kind="endpoint", noun="endpoint", member="EndpointName")
+
+
+class Unwritten(Refusal):
+    """What would change what happens, and nothing here heeds, is not passed over in silence."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__("NotImplemented", f"{what} is not implemented.", 501)
+
+    @staticmethod
+    def refuse(request: Parameters, members: Collection[str], where: str) -> None:
+        for member in members:
+            if request.get(member):
+                raise Unwritten(f"{member} of {where}")
+
+
+def _seconds(moment: Any) -> float | None:
+    return moment.timestamp() if isinstance(moment, datetime) else moment
