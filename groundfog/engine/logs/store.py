@@ -149,7 +149,8 @@ class Logs:
     def read(self, group: str, name: str, *, start: int = 0, limit: int, span: Span) -> Page:
         """Events from an offset on. Raises Missing, and Unfit for an offset that the stream does not have."""
         file = self._file(group, name, start)
-        events, room, after = [], MOST_BYTES, start
+        events: list[Event] = []
+        room, after = MOST_BYTES, start
         for event, position in forward(file, start):
             if span.holds(event):
                 room -= _size(event)
@@ -163,7 +164,8 @@ class Logs:
         """The last events before an offset, or before the end. Raises Missing, Unfit."""
         file = self._file(group, name, end or 0)
         end = end_of(file) if end is None else end
-        events, room, before = [], MOST_BYTES, end
+        events: list[Event] = []
+        room, before = MOST_BYTES, end
         for event, position in backward(file, end):
             if span.holds(event):
                 room -= _size(event)
