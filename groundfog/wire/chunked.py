@@ -44,6 +44,8 @@ ALGORITHMS: dict[str, Callable[[], Hash]] = {
     "crc32c": lambda: Crc(google_crc32c.extend),
     "sha1": lambda: hashlib.sha1(usedforsecurity=False),
     "sha256": hashlib.sha256,
+    "sha512": hashlib.sha512,
+    "md5": lambda: hashlib.md5(usedforsecurity=False),
 }
 _PREFIX = "x-amz-checksum-"
 _NOT_ALGORITHMS = {"x-amz-checksum-algorithm", "x-amz-checksum-mode", "x-amz-checksum-type"}
@@ -102,17 +104,17 @@ class Body:
             settle(hasher.digest())
 
 
-def unwrap(request: Request, signed: Signed) -> Body:
-    """The body of this request, ready to be walked."""
+def unwrap(request: Request, signed: Signed, *, checksums: bool = True) -> Body:
+    """The body of this request, ready to be walked. Without `checksums`, those in headers are about something else."""
     declared = signed.payload_hash
     if declared.startswith("STREAMING-"):
         body = _framed(request, signed, declared)
     else:
         body = Body(request.stream(), request.length)
-        if re.fullmatch(r"[0-9a-f]{64}", declared):
+        if declared != "UNSIGNED-PAYLOAD":
             body.promise(hashlib.sha256(), _sha256_of(declared))
     _promise_md5(body, request.headers)
-    _promise_checksum(body, request.headers)
+    _promise_checksum(body, request.headers, checksums)
     return body
 
 
@@ -253,9 +255,10 @@ def _promise_md5(body: Body, headers: Mapping[str, str]) -> None:
     body.promise(hashlib.md5(usedforsecurity=False), settle)
 
 
-def _promise_checksum(body: Body, headers: Mapping[str, str]) -> None:
+def _promise_checksum(body: Body, headers: Mapping[str, str], in_headers: bool) -> None:
     trailing = {name.strip().lower() for name in headers.get("x-amz-trailer", "").split(",") if name.strip()}
-    names = {name for name in headers if name.startswith(_PREFIX)} - _NOT_ALGORITHMS | trailing
+    leading = {name for name in headers if name.startswith(_PREFIX)} - _NOT_ALGORITHMS if in_headers else set()
+    names = leading | trailing
     if len(names) > 1:
         raise Refusal(
             "InvalidRequest",
@@ -297,6 +300,10 @@ def _checksum_of(body: Body, algorithm: str, declared: str | None) -> Callable[[
 
 
 def _sha256_of(declared: str) -> Callable[[bytes], None]:
+    if not re.fullmatch(r"[0-9a-f]{64}", declared):
+        text = "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-..., or a valid sha256 value."
+        raise Refusal("InvalidArgument", text, 400, ArgumentName="x-amz-content-sha256", ArgumentValue=declared)
+
     def settle(found: bytes) -> None:
         if not hmac.compare_digest(found.hex(), declared):
             raise Refusal(

@@ -82,6 +82,8 @@ def load(service: str) -> ServiceModel:
 
 
 class Member(NamedTuple):
+    """A member that has a place of its own; `key` is its name there (of headers: in lower case)."""
+
     name: str
     shape: Shape
     location: str
@@ -105,6 +107,12 @@ class Operation:
     def input(self) -> Shape | None:
         return self.model.input_shape
 
+    @property
+    def shape(self) -> Shape:
+        """The input of an operation that has one."""
+        assert self.input is not None
+        return self.input
+
     @functools.cached_property
     def output(self) -> Shape | None:
         return self.model.output_shape
@@ -120,8 +128,9 @@ class Operation:
         return _payload(self.input)
 
     @functools.cached_property
-    def streams_in(self) -> bool:
-        return self.payload is not None and self.payload.shape.type_name == "blob"
+    def is_checksummed(self) -> bool:
+        """Whether a checksum in a header is one of the body: CompleteMultipartUpload's is the whole object's."""
+        return "requestAlgorithmMember" in (self.model.http_checksum or {})
 
     @functools.cached_property
     def answer(self) -> Member | None:
@@ -185,7 +194,8 @@ def _located(shape: Shape) -> Iterator[Member]:
     for name, member in shape.members.items():
         location = member.serialization.get("location")
         if location is not None:
-            yield Member(name, member, location, member.serialization.get("name", name))
+            key = member.serialization.get("name", name)
+            yield Member(name, member, location, key.lower() if location.startswith("header") else key)
 
 
 def _payload(shape: Shape | None) -> Member | None:

@@ -6,6 +6,8 @@ from xml.etree import ElementTree
 from botocore.model import Shape
 from botocore.serialize import RestXMLSerializer
 
+from groundfog.wire import readers
+from groundfog.wire.model import Operation
 from groundfog.wire.refusal import Refusal
 
 _DEEPEST = 64
@@ -30,42 +32,40 @@ def tree(form: dict[str, str]) -> Node:
     return root
 
 
-class Reader:
-    """Parameters out of a form, as the shape says. `scalar` turns text into a value of a simple shape."""
+def read(shape: Shape, node: Node) -> Any:
+    """Parameters out of a form, as the shape says."""
+    if shape.type_name == "structure":
+        return _structure(shape, node)
+    if shape.type_name == "list":
+        return _list(shape, node)
+    if shape.type_name == "map":
+        return _map(shape, node)
+    return readers.value("query", shape, node.text or "")
 
-    def __init__(self, scalar: Any) -> None:
-        self._scalar = scalar
 
-    def read(self, shape: Shape, node: Node) -> Any:
-        if shape.type_name == "structure":
-            return self._structure(shape, node)
-        if shape.type_name == "list":
-            return self._list(shape, node)
-        if shape.type_name == "map":
-            return self._map(shape, node)
-        return self._scalar(shape, node.text or "")
+def _structure(shape: Shape, node: Node) -> dict[str, Any]:
+    found = {}
+    for name, member in shape.members.items():
+        below = node.get(_key(member, name))
+        if below is not None:
+            found[name] = read(member, below)
+    return found
 
-    def _structure(self, shape: Shape, node: Node) -> dict[str, Any]:
-        found = {}
-        for name, member in shape.members.items():
-            below = node.get(_key(member, name))
-            if below is not None:
-                found[name] = self.read(member, below)
-        return found
 
-    def _list(self, shape: Shape, node: Node) -> list[Any]:
-        if not shape.serialization.get("flattened"):
-            node = node.get(shape.member.serialization.get("name", "member"), Node())
-        return [self.read(shape.member, below) for below in _in_order(node)]
+def _list(shape: Shape, node: Node) -> list[Any]:
+    if not shape.serialization.get("flattened"):
+        node = node.get(shape.member.serialization.get("name", "member"), Node())
+    return [read(shape.member, below) for below in _in_order(node)]
 
-    def _map(self, shape: Shape, node: Node) -> dict[str, Any]:
-        if not shape.serialization.get("flattened"):
-            node = node.get("entry", Node())
-        key, value = shape.key.serialization.get("name", "key"), shape.value.serialization.get("name", "value")
-        return {
-            self.read(shape.key, below.get(key, Node())): self.read(shape.value, below.get(value, Node()))
-            for below in _in_order(node)
-        }
+
+def _map(shape: Shape, node: Node) -> dict[str, Any]:
+    if not shape.serialization.get("flattened"):
+        node = node.get("entry", Node())
+    key, value = shape.key.serialization.get("name", "key"), shape.value.serialization.get("name", "value")
+    return {
+        read(shape.key, below.get(key, Node())): read(shape.value, below.get(value, Node()))
+        for below in _in_order(node)
+    }
 
 
 def _key(member: Shape, name: str) -> str:
@@ -82,11 +82,12 @@ def _in_order(node: Node) -> list[Node]:
     return [node[step] for step in sorted(node, key=int)]
 
 
-def render(name: str, shape: Shape | None, result: dict[str, Any], namespace: str, request_id: str) -> bytes:
-    root = ElementTree.Element(f"{name}Response", {"xmlns": namespace} if namespace else {})
-    if shape is not None:
-        wrapper = shape.serialization.get("resultWrapper", f"{name}Result")
-        _XML._serialize(shape, result, root, wrapper)
+def render(operation: Operation, result: dict[str, Any], request_id: str) -> bytes:
+    namespace = operation.model.metadata.get("xmlNamespace")
+    root = ElementTree.Element(f"{operation.name}Response", {"xmlns": namespace} if namespace else {})
+    if operation.output is not None:
+        wrapper = operation.output.serialization.get("resultWrapper", f"{operation.name}Result")
+        _XML._serialize(operation.output, result, root, wrapper)
     metadata = ElementTree.SubElement(root, "ResponseMetadata")
     ElementTree.SubElement(metadata, "RequestId").text = request_id
     return bytes(ElementTree.tostring(root, encoding="utf-8"))

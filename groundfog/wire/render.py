@@ -1,7 +1,6 @@
 """Result to response: botocore's request serializer, turned round.
 
-The serializer is given a mirrored operation whose input is our output, and it validates as it goes: an answer that does
-not fit the model never leaves.
+The serializer is given a mirrored operation whose input is our output.
 """
 
 import base64
@@ -15,19 +14,15 @@ from xml.etree import ElementTree
 
 from botocore.model import Shape, ShapeResolver, StructureShape
 from botocore.serialize import SERIALIZERS
-from botocore.validate import ParamValidator
 
 from groundfog.wire import model, query
+from groundfog.wire.fit import Fitter
 from groundfog.wire.model import Operation
 from groundfog.wire.refusal import Refusal
 from groundfog.wire.request import Request
 from groundfog.wire.route import Dialect, Routed
 
 _SERIALIZERS = {name: made(timestamp_precision="millisecond") for name, made in SERIALIZERS.items()}
-
-
-class Unrenderable(Exception):
-    """A result that does not fit the model: a bug of ours."""
 
 
 @dataclass
@@ -38,17 +33,21 @@ class Response:
 
 
 def render(result: Mapping[str, Any] | None, routed: Routed, request: Request) -> Response:
-    operation, values = routed.operation, _present(result or {})
+    operation = routed.operation
+    values = _fitter(operation.service).fit(operation.output, result or {}) if operation.output else {}
     status = operation.model.http.get("responseCode", 200)
     if routed.protocol.startswith("rest"):
         return _rest(operation, routed.protocol, values, status)
-    _check(operation, values)
     if routed.protocol == "query":
-        namespace = operation.model.metadata.get("xmlNamespace") or f"https://{operation.service}.amazonaws.com/doc/"
-        body = query.render(operation.name, operation.output, values, namespace, request.id)
+        body = query.render(operation, values, request.id)
         return Response(status, {"content-type": "text/xml"}, _legal(body))
     body = _SERIALIZERS[routed.protocol].serialize_to_request(values, operation.mirrored)["body"]
     return Response(status, _rpc_headers(routed.protocol, request), body)
+
+
+@functools.cache
+def _fitter(service: str) -> Fitter:
+    return Fitter()
 
 
 def _rpc_headers(protocol: str, request: Request) -> dict[str, str]:
@@ -59,28 +58,23 @@ def _rpc_headers(protocol: str, request: Request) -> dict[str, str]:
 
 
 def _rest(operation: Operation, protocol: str, values: dict[str, Any], status: int) -> Response:
-    stream: Any = None
-    answer = operation.answer
-    if answer and answer.shape.type_name == "blob":
-        stream = values.pop(answer.name, b"")
+    streams = operation.answer is not None and operation.answer.shape.type_name == "blob"
+    stream = values.pop(operation.answer.name, b"") if operation.answer and streams else None
     for name in operation.status_members:
         status = values.pop(name, status)
-    _check(operation, values, without=answer.name if stream is not None and answer else None)
+    if "ContentRange" in values:
+        status = 206
     written = _SERIALIZERS[protocol].serialize_to_request(values, operation.mirrored)
     headers = {name.lower(): value for name, value in written["headers"].items()}
     if stream is not None:
-        return _streamed(status, headers, stream)
+        headers.setdefault("content-type", "binary/octet-stream")
+        return Response(status, headers, stream)
     body = written["body"] or b""
     if protocol == "rest-xml":
         return _xml(operation, status, headers, values, body)
     if body:
         headers.setdefault("content-type", "application/json")
     return Response(status, headers, body)
-
-
-def _streamed(status: int, headers: dict[str, str], stream: Any) -> Response:
-    headers.setdefault("content-type", "binary/octet-stream")
-    return Response(status, headers, stream)
 
 
 def _xml(operation: Operation, status: int, headers: dict[str, str], values: dict[str, Any], body: bytes) -> Response:
@@ -104,32 +98,6 @@ def _legal(xml: bytes) -> bytes:
 
 
 _ILLEGAL = re.compile(rb"[\x00-\x08\x0b-\x1f]")
-
-
-def _present(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the members that are None: to a client they are not there."""
-    return {name: _deep(value) for name, value in values.items() if value is not None}
-
-
-def _deep(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return _present(value)
-    if isinstance(value, list | tuple):
-        return [_deep(item) for item in value]
-    return value
-
-
-def _check(operation: Operation, values: dict[str, Any], without: str | None = None) -> None:
-    shape = operation.mirrored.input_shape
-    if shape is None:
-        return
-    given = values | {without: b""} if without else values
-    report = _VALIDATOR.validate(given, shape)
-    if report.has_errors():
-        raise Unrenderable(report.generate_report())
-
-
-_VALIDATOR = ParamValidator()
 
 
 def refuse(refusal: Refusal, dialect: Dialect, request: Request) -> Response:

@@ -32,6 +32,7 @@ class Request:
         self.complete = False
         self._receive = receive
         self._held: bytes | None = None
+        self._form: dict[str, str] | None = None
 
     @functools.cached_property
     def query(self) -> dict[str, list[str]]:
@@ -71,6 +72,13 @@ class Request:
                 parts.append(part)
             self._held = b"".join(parts)
         return self._held
+
+    async def form(self) -> dict[str, str]:
+        """Parameters of the query protocol, from the URL and from the body."""
+        if self._form is None:
+            sent = self.query | pairs((await self.read()).decode("latin-1"))
+            self._form = {name: values[-1] for name, values in sent.items()}
+        return self._form
 
     async def wait_until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from groundfog.wire import denials, model
 from groundfog.wire.model import Operation
 from groundfog.wire.refusal import Refusal
-from groundfog.wire.request import Request, pairs
+from groundfog.wire.request import Request
 from groundfog.wire.sign import scope_of
 
 _RPC_V2 = re.compile(r"/service/(?P<target>[^/]+)/operation/(?P<name>[^/]+)")
@@ -64,7 +64,7 @@ async def route(request: Request, said: Dialect) -> Routed:
         return _by_path(request, said)
     service, name = said.service, said.name
     if said.protocol == "query":
-        name = (await form(request)).get("Action", "")
+        name = (await request.form()).get("Action", "")
     if service is None:
         raise _unknown(request, said, name)
     expected = model.KNOWN[service].signing_name
@@ -74,13 +74,6 @@ async def route(request: Request, said: Dialect) -> Routed:
     if found is None:
         raise _unknown(request, said, name)
     return Routed(found, said.protocol, {})
-
-
-async def form(request: Request) -> dict[str, str]:
-    """Parameters of the query protocol, from the body or, presigned, from the URL."""
-    sent = {name: values[-1] for name, values in request.query.items()}
-    body = (await request.read()).decode("latin-1")
-    return sent | {name: values[-1] for name, values in pairs(body).items()} if body else sent
 
 
 def _by_path(request: Request, said: Dialect) -> Routed:
@@ -155,7 +148,7 @@ def _rest(operation: Operation, query: str) -> Rest:
     fixed = {name: value for name, _, value in pairs if name != "x-id"}
     required = operation.input.required_members if operation.input else ()
     demands = [
-        (member.location, member.key if member.location == "querystring" else member.key.lower())
+        (member.location, member.key)
         for member in operation.located
         if member.name in required and member.location in ("querystring", "header")
     ]

@@ -3,15 +3,14 @@
 import datetime
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.model import Shape
 
 from groundfog.wire.chunked import Body
+from groundfog.wire.model import Operation
+from groundfog.wire.readers import WrongType, name_of
 from groundfog.wire.refusal import Refusal
-
-Check = Callable[[Any, str, list[str]], None]
-"""Looks at a value at a path and adds what is wrong with it."""
 
 _SCALARS: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -27,12 +26,25 @@ _SCALARS: dict[str, tuple[type, ...]] = {
     "map": (dict,),
     "structure": (dict,),
 }
+_BITS = {"integer": 31, "long": 63}
 _PATTERN_LIMIT = 1024
 """Longest text that is held against a pattern that has no limit of its own: some patterns take their time."""
 
 
-class WrongType(Exception):
-    """A value that its shape cannot hold."""
+class Violation(NamedTuple):
+    """What is wrong with the value at a path: `inputDataConfig.1.member.channelName`."""
+
+    value: Any
+    path: str
+    constraint: str
+
+    def __str__(self) -> str:
+        shown = "null" if self.value is None else f"'{_shown(self.value)}'"
+        return f"Value {shown} at '{self.path}' failed to satisfy constraint: {self.constraint}"
+
+
+Check = Callable[[Any, str, list[Violation]], None]
+"""Looks at a value at a path and adds what is wrong with it."""
 
 
 class Validator:
@@ -41,9 +53,9 @@ class Validator:
     def __init__(self) -> None:
         self._checks: dict[str, Check] = {}
 
-    def violations(self, shape: Shape, parameters: dict[str, Any]) -> list[str]:
+    def violations(self, shape: Shape, parameters: dict[str, Any]) -> list[Violation]:
         """Raises WrongType at the first value that is not of its shape's type."""
-        found: list[str] = []
+        found: list[Violation] = []
         self._check(shape)(parameters, "", found)
         return found
 
@@ -71,10 +83,10 @@ class Validator:
         required = frozenset(shape.required_members)
         members = {name: (self._check(member), _lower(name)) for name, member in shape.members.items()}
 
-        def check(value: dict[str, Any], path: str, found: list[str]) -> None:
+        def check(value: dict[str, Any], path: str, found: list[Violation]) -> None:
             if not required <= value.keys():
                 missing = (name for name in shape.required_members if name not in value)
-                found.extend(_violation(None, path + _lower(name), "Member must not be null") for name in missing)
+                found.extend(Violation(None, path + _lower(name), "Member must not be null") for name in missing)
             for name, member in value.items():
                 known, lower = members[name]
                 known(member, path + lower, found)
@@ -86,7 +98,7 @@ class Validator:
     def _list(self, shape: Shape) -> Check:
         known = self._check(shape.member)
 
-        def check(value: list[Any], path: str, found: list[str]) -> None:
+        def check(value: list[Any], path: str, found: list[Violation]) -> None:
             for number, member in enumerate(value, 1):
                 known(member, f"{path}.{number}.member", found)
 
@@ -95,7 +107,7 @@ class Validator:
     def _map(self, shape: Shape) -> Check:
         known_key, known_value = self._check(shape.key), self._check(shape.value)
 
-        def check(value: dict[str, Any], path: str, found: list[str]) -> None:
+        def check(value: dict[str, Any], path: str, found: list[Violation]) -> None:
             for key, member in value.items():
                 known_key(key, f"{path}.{key}.key", found)
                 known_value(member, f"{path}.{key}.member", found)
@@ -105,19 +117,21 @@ class Validator:
 
 def _guarded(shape: Shape, constraints: list[Callable[[Any], str | None]], inner: Check | None) -> Check:
     expected, kind = _SCALARS[shape.type_name], shape.type_name
-    is_structure = kind == "structure"
+    is_structure, bits = kind == "structure", _BITS.get(kind)
 
-    def check(value: Any, path: str, found: list[str]) -> None:
+    def check(value: Any, path: str, found: list[Violation]) -> None:
         if isinstance(value, Body):
             return
         if value is None:
-            found.append(_violation(None, path, "Member must not be null"))
+            found.append(Violation(None, path, "Member must not be null"))
             return
         if not isinstance(value, expected) or (isinstance(value, bool) and kind != "boolean"):
-            raise WrongType(f"{path}: {_name_of(value)} can not be converted to {_ARTICLE.get(kind, kind)}")
+            raise WrongType(f"{name_of(value)} can not be converted to {kind} at '{path}'")
+        if bits and isinstance(value, int) and not -(1 << bits) <= value < 1 << bits:
+            raise WrongType(f"{value} can not be converted to {kind} at '{path}'")
         for constraint in constraints:
             if complaint := constraint(value):
-                found += [_violation(value, path, complaint)]
+                found += [Violation(value, path, complaint)]
         if inner:
             inner(value, path + "." if is_structure and path else path, found)
 
@@ -125,10 +139,10 @@ def _guarded(shape: Shape, constraints: list[Callable[[Any], str | None]], inner
 
 
 def _one_of(check: Check, name: str) -> Check:
-    def only_one(value: dict[str, Any], path: str, found: list[str]) -> None:
+    def only_one(value: dict[str, Any], path: str, found: list[Violation]) -> None:
         if len(value) != 1:
             found.append(
-                _violation(None, path.rstrip(".") or _lower(name), "Member must have one and only one member set")
+                Violation(None, path.rstrip(".") or _lower(name), "Member must have one and only one member set")
             )
         check(value, path, found)
 
@@ -183,14 +197,9 @@ def _matching(pattern: re.Pattern[str], said: str, limit: int) -> Constraint:
 def _compiled(pattern: str) -> re.Pattern[str] | None:
     """The models' patterns are Java's; what Python's re cannot say is not checked."""
     try:
-        return re.compile(pattern)
+        return re.compile(pattern, re.ASCII)
     except re.error:
         return None
-
-
-def _violation(value: Any, path: str, constraint: str) -> str:
-    shown = "null" if value is None else f"'{_shown(value)}'"
-    return f"Value {shown} at '{path}' failed to satisfy constraint: {constraint}"
 
 
 def _shown(value: Any) -> str:
@@ -200,27 +209,6 @@ def _shown(value: Any) -> str:
 
 def _lower(name: str) -> str:
     return name[:1].lower() + name[1:]
-
-
-_ARTICLE = {
-    "string": "a String",
-    "character": "a String",
-    "boolean": "a Boolean",
-    "integer": "an Integer",
-    "long": "a Long",
-}
-
-
-def _name_of(value: Any) -> str:
-    names = {
-        bool: "TRUE_VALUE",
-        int: "NUMBER_VALUE",
-        float: "NUMBER_VALUE",
-        str: "STRING_VALUE",
-        list: "START_ARRAY",
-        dict: "START_OBJECT",
-    }
-    return names.get(type(value), type(value).__name__)
 
 
 _CODES = {
@@ -238,8 +226,33 @@ _CODES = {
 }
 
 
-def refusal(service: str, violations: list[str]) -> Refusal:
+_S3_ENUMS = {
+    "storageClass": ("InvalidStorageClass", "The storage class you specified is not valid"),
+    "createBucketConfiguration.locationConstraint": (
+        "InvalidLocationConstraint",
+        "The specified location-constraint is not valid",
+    ),
+}
+
+
+def refusal(operation: Operation, violations: list[Violation]) -> Refusal:
     """All that is wrong, in one text."""
+    if operation.service == "s3":
+        return _s3_refusal(operation, violations[0])
     count = len(violations)
-    text = f"{count} validation error{'s' if count > 1 else ''} detected: {'; '.join(violations[:20])}"
-    return Refusal(_CODES.get(service, "ValidationException"), text, 400)
+    text = f"{count} validation error{'s' if count > 1 else ''} detected: {'; '.join(map(str, violations[:20]))}"
+    return Refusal(_CODES.get(operation.service, "ValidationException"), text, 400)
+
+
+def _s3_refusal(operation: Operation, first: Violation) -> Refusal:
+    """S3 has its own words: for a document one, for a header or parameter another, and no path."""
+    if first.path in _S3_ENUMS:
+        return Refusal(*_S3_ENUMS[first.path], 400)
+    if operation.payload and first.path == _lower(operation.payload.name) and first.value is None:
+        return Refusal("MissingRequestBodyError", "Request Body is empty", 400)
+    for member in operation.located:
+        if first.path.partition(".")[0] == _lower(member.name):
+            fields = {"ArgumentName": member.key, "ArgumentValue": "" if first.value is None else _shown(first.value)}
+            return Refusal("InvalidArgument", f"{member.key}: {first.constraint}", 400, **fields)
+    text = "The XML you provided was not well-formed or did not validate against our published schema"
+    return Refusal("MalformedXML", text, 400)

@@ -18,13 +18,27 @@ from groundfog.wire.sign import Signed
 PROTOCOLS = [(service, protocol) for service in model.KNOWN for protocol in model.load(service).metadata["protocols"]]
 SIGNED = Signed(access_key="a", identity="arn:aws:iam::000000000000:root", region="eu-west-1", signature="")
 
-TWINS: dict[str, str] = {}
-"""S3 operations that look like another on the wire, and which."""
+TWINS = {
+    "GetBucketLifecycle": "GetBucketLifecycleConfiguration",
+    "PutBucketLifecycle": "PutBucketLifecycleConfiguration",
+    "GetBucketNotification": "GetBucketNotificationConfiguration",
+    "PutBucketNotification": "PutBucketNotificationConfiguration",
+    "ListDirectoryBuckets": "ListBuckets",
+}
+"""S3 operations that look like another on the wire, and which: deprecated ones, and one that only its host tells."""
+
+UNREADABLE = {
+    "GetBucketNotification": "deprecated, and two of its members have one name",
+    "SelectObjectContent": "answers by an event stream",
+    "InvokeEndpointWithResponseStream": "answers by an event stream",
+    "InvokeWithResponseStream": "answers by an event stream",
+    "GetLogObject": "answers by an event stream",
+    "StartLiveTail": "answers by an event stream",
+}
+"""Answers that we do not write, and why."""
 
 PATTERN = "must satisfy regular expression pattern"
 """Our made-up values have the right types and sizes, but follow no pattern."""
-
-EVENTS = "an event stream is not plain HTTP"
 
 
 @pytest.mark.parametrize(("service", "protocol"), PROTOCOLS)
@@ -38,7 +52,8 @@ async def _misread(service: str, protocol: str) -> dict[str, str]:
     for operation in model.operations(service):
         parameters = oracle.filled(operation.input) if operation.input else {}
         try:
-            await _read_back(operation, protocol, parameters)
+            for said in oracle.honest(operation, parameters):
+                await _read_back(operation, protocol, said)
         except Exception as error:
             wrong[operation.name] = f"{type(error).__name__}: {str(error)[:300]}"
     return wrong
@@ -55,7 +70,7 @@ async def _read_back(operation: Operation, protocol: str, parameters: dict[str, 
 
 async def _parsed(request: Request, routed: Routed) -> dict[str, Any]:
     parameters = await read(request, routed, SIGNED)
-    wrong = [violation for violation in violations(routed.operation, parameters) if PATTERN not in violation]
+    wrong = [violation for violation in violations(routed.operation, parameters) if PATTERN not in violation.constraint]
     assert wrong == []
     return {name: await value.read(10**6) if isinstance(value, Body) else value for name, value in parameters.items()}
 
@@ -63,7 +78,7 @@ async def _parsed(request: Request, routed: Routed) -> dict[str, Any]:
 @pytest.mark.parametrize(("service", "protocol"), PROTOCOLS)
 def test_answers_are_read_by_botocore_as_we_wrote_them(service: str, protocol: str) -> None:
     wrong = {}
-    for operation in model.operations(service):
+    for operation in (each for each in model.operations(service) if each.name not in UNREADABLE):
         result = oracle.filled(operation.output) if operation.output else {}
         try:
             request = oracle.written(operation, protocol, oracle.filled(operation.input) if operation.input else {})
