@@ -57,7 +57,7 @@ class Predictor(Protocol[Instance, Answer, ReplyFormat]):
     """A loaded model. `decode` and `encode` are quick and keep no state; `predict` runs in one thread."""
 
     max_batch: int
-    """Instances in one forward pass."""
+    """Instances in one forward pass, unless `SAGEMAKER_MAX_BATCH` says fewer: 1 is no micro-batching."""
 
     def decode(self, body: bytes, content_type: str, accept: str) -> tuple[list[Instance], ReplyFormat]:
         """`content_type` is the full header, `application/json; charset=utf-8`. Raises Refused (400, 406, 415)."""
@@ -109,7 +109,8 @@ class Host:
 
     def __init__(self, predictor: Predictor[Any, Any, Any]) -> None:
         self._predictor = predictor
-        self._batcher = Batcher(predictor.predict, predictor.max_batch)
+        most = int(os.environ.get("SAGEMAKER_MAX_BATCH", predictor.max_batch))
+        self._batcher = Batcher(predictor.predict, max(1, min(most, predictor.max_batch)))
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         match scope["method"], scope["path"]:

@@ -210,6 +210,15 @@ def test_six_megabytes_are_read_and_one_byte_more_is_refused(served: Served) -> 
     assert served.ask("POST", "/invocations", b" " * ((6 << 20) + 1))[0] == 413
 
 
+def test_micro_batching_can_be_limited_from_outside(tmp_path: Path) -> None:
+    served = Served(tmp_path, SAGEMAKER_MAX_BATCH="2")
+    try:
+        assert served.wait_until_ready().ask("POST", "/invocations", b"together together x") == (200, b"2 2 x")
+    finally:
+        served.process.kill()
+        served.process.communicate()
+
+
 def test_what_runs_is_finished_after_sigterm(own_served: Served) -> None:
     answers: list[tuple[int, bytes]] = []
     asking = threading.Thread(target=lambda: answers.append(own_served.ask("POST", "/invocations", b"sleep:0.5")))
