@@ -150,6 +150,32 @@ def logs(home: str | None, name: str, follow: bool) -> None:
     raise click.ClickException(f"no training job or endpoint {name} in {settings.home}: see `groundfog status`")
 
 
+def _lines(engine: "Engine", kind: str, name: str, group: str, prefix: str, follow: bool) -> Iterator[str]:
+    """What has been said, stream after stream; with `follow`, also what is being said, until it has ended."""
+    from groundfog.engine.errors import Missing
+    from groundfog.engine.logs import Span
+
+    read: dict[str, int] = {}
+    while True:
+        try:
+            living = engine.resources.find(kind, name).status in _LIVING
+            streams = [stream.name for stream in engine.logs.streams(group, prefix=prefix)]
+        except Missing:
+            living, streams = engine.resources.has(kind, name), []
+        for stream in streams:
+            while events := (
+                page := engine.logs.read(group, stream, start=read.get(stream, 0), limit=1000, span=Span())
+            ).events:
+                read[stream] = page.after
+                yield from (event.message for event in events)
+        if not (follow and living):
+            return
+        time.sleep(0.2)
+
+
+_LIVING = ("InProgress", "Stopping", "Creating", "Updating", "SystemUpdating", "RollingBack", "InService")
+
+
 def _settings(given: dict[str, Any]) -> Settings:
     try:
         return Settings.read(**given)
