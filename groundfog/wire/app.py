@@ -3,8 +3,10 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -13,7 +15,7 @@ from groundfog.wire.parse import parse
 from groundfog.wire.refusal import Refusal
 from groundfog.wire.render import Response, host_id, refuse, render
 from groundfog.wire.request import Gone, Message, Receive, Request
-from groundfog.wire.route import Dialect, Routed, dialect, route
+from groundfog.wire.route import Dialect, Routed, dialect, is_prepared, prepare, route
 from groundfog.wire.sign import Signed, verify
 
 log = logging.getLogger("groundfog.wire")
@@ -21,8 +23,8 @@ log = logging.getLogger("groundfog.wire")
 Send = Callable[[Message], Awaitable[None]]
 
 _THREADS = 32
-_DRAIN = 8 * 2**20
-"""Bytes of an unwanted body that are read all the same, so that its sender lives to see the answer."""
+_DRAIN, _PATIENCE = 8 * 2**20, 10
+"""Bytes and seconds of an unwanted body that are read all the same, so that its sender lives to see the answer."""
 
 
 class Wire:
@@ -52,11 +54,21 @@ class Wire:
         await _send(response, said, request, send)
 
     async def answer(self, request: Request, said: Dialect) -> Response:
+        await self._prepare(said)
         signed = await verify(request, self._keys, said.denials)
         routed = await route(request, said)
-        parameters = await parse(request, routed, signed)
-        result = await self._handle(request, routed, signed, parameters)
-        return render(result, routed, request)
+        try:
+            parameters = await parse(request, routed, signed)
+            result = await self._handle(request, routed, signed, parameters)
+            return render(result, routed, request)
+        except Refusal as refusal:
+            return refuse(refusal, said._replace(service=routed.operation.service), request)
+
+    async def _prepare(self, said: Dialect) -> None:
+        """Loads, away from the event loop, the models that this is the first request for."""
+        for service in said.services:
+            if not is_prepared(service):
+                await asyncio.get_running_loop().run_in_executor(self._threads, prepare, service)
 
     async def _handle(self, request: Request, routed: Routed, signed: Signed, parameters: Parameters) -> Result:
         operation = routed.operation
@@ -90,18 +102,34 @@ def _failure(said: Dialect) -> Refusal:
 
 async def _send(response: Response, said: Dialect, request: Request, send: Send) -> None:
     headers = response.headers | _identified(said, request)
-    body = response.body
-    if isinstance(body, bytes) and not (request.method == "HEAD" or response.status in (204, 304)):
+    bare = request.method == "HEAD" or response.status in (204, 304)
+    body = b"" if bare and isinstance(response.body, bytes) else response.body
+    if isinstance(body, bytes) and not bare:
         headers["content-length"] = str(len(body))
     if not await _drained(request):
         headers["connection"] = "close"
     await send({"type": "http.response.start", "status": response.status, "headers": _encoded(headers)})
     if isinstance(body, bytes):
         await send({"type": "http.response.body", "body": body})
-        return
-    async for part in body:
-        await send({"type": "http.response.body", "body": part, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+    else:
+        await _stream(body, request, send)
+
+
+async def _stream(body: AsyncIterator[bytes], request: Request, send: Send) -> None:
+    """Until it ends, fails or nobody listens any more; an answer that breaks off tells the client that it failed."""
+    gone = asyncio.ensure_future(request.wait_until_gone())
+    try:
+        async for part in body:
+            if gone.done():
+                return
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    except Exception:
+        log.exception("%s %s broke off, request id %s", request.method, request.path, request.id)
+    finally:
+        gone.cancel()
+        if isinstance(body, AsyncGenerator):
+            await body.aclose()
 
 
 def _identified(said: Dialect, request: Request) -> dict[str, str]:
@@ -117,12 +145,25 @@ async def _drained(request: Request) -> bool:
     if "expect" in request.headers:
         return False
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > _DRAIN:
-            return False
-    return True
+    with suppress(Gone, TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            async for part in request.stream():
+                size += len(part)
+                if size > _DRAIN:
+                    return False
+    return request.complete
 
 
 def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    """What came in as bytes goes out as the same bytes; line ends in what a client said never do."""
+    return [(name.encode("latin-1"), _latin(_CONTROL.sub(" ", value))) for name, value in headers.items()]
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def _latin(text: str) -> bytes:
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode()

@@ -119,7 +119,8 @@ def unwrap(request: Request, signed: Signed, *, checksums: bool = True) -> Body:
 
 
 def _framed(request: Request, signed: Signed, declared: str) -> Body:
-    if declared not in _FRAMINGS:
+    is_signed = declared.startswith("STREAMING-AWS4-HMAC")
+    if declared not in _FRAMINGS or (is_signed and not signed.signing_key):
         raise Refusal(
             "NotImplemented",
             "A header you provided implies functionality that is not implemented",
@@ -129,7 +130,7 @@ def _framed(request: Request, signed: Signed, declared: str) -> Body:
     length = request.headers.get("x-amz-decoded-content-length", "")
     if not (length.isascii() and length.isdigit()):
         raise Refusal("MissingContentLength", "You must provide the Content-Length HTTP header.", 411)
-    chain = Chain(signed) if declared.startswith("STREAMING-AWS4-HMAC") else None
+    chain = Chain(signed) if is_signed else None
     trailers: dict[str, str] = {}
     return Body(frames(request.stream(), chain, trailers), int(length), trailers)
 

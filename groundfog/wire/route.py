@@ -27,12 +27,31 @@ class Dialect(NamedTuple):
     def denials(self) -> denials.Denials:
         return {"query": denials.QUERY, "rest-xml": denials.S3}.get(self.protocol, denials.JSON)
 
+    @property
+    def services(self) -> list[str]:
+        """Those that could be meant."""
+        return [self.service] if self.service else model.REST.get(self.signing_name, [])
+
 
 class Routed(NamedTuple):
     operation: Operation
     protocol: str
     labels: dict[str, str]
     """What stands in the path for each `{name}` of the operation's URI."""
+
+
+_PREPARED: set[str] = set()
+
+
+def is_prepared(service: str) -> bool:
+    return service in _PREPARED
+
+
+def prepare(service: str) -> None:
+    """Takes a moment: the model is loaded and its paths are compiled."""
+    model.load(service)
+    _templates(service)
+    _PREPARED.add(service)
 
 
 def dialect(request: Request) -> Dialect:
@@ -132,6 +151,8 @@ def _fits(query: dict[str, str], request: Request) -> bool:
 @functools.cache
 def _templates(service: str) -> dict[str, list[Template]]:
     """By method, those with the longest fixed part first."""
+    if not model.load(service).metadata["protocol"].startswith("rest"):
+        return {}
     grouped: dict[tuple[str, str], list[Rest]] = {}
     for operation in model.operations(service):
         path, _, query = operation.model.http["requestUri"].partition("?")

@@ -146,12 +146,9 @@ def _presigned(request: Request, denials: Denials) -> Claim:
 
 
 def _check_time(claim: Claim, now: float, denials: Denials) -> None:
-    if not _DATE.fullmatch(claim.when):
+    said = _seconds(claim.when)
+    if said is None:
         raise denials.undated()
-    try:
-        said = datetime.datetime.strptime(claim.when, "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.UTC).timestamp()
-    except ValueError:
-        raise denials.undated() from None
     if not claim.when.startswith(claim.date):
         raise denials.wrong_scope(
             f"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
@@ -288,7 +285,14 @@ def _verify_v2(request: Request, keys: Keys, now: float) -> Signed:
     signature = _first(request, "Signature")
     if not hmac.compare_digest(expected.encode(), signature.encode()):
         raise S3.mismatch(Evidence(access_key, signature, said))
-    return Signed(access_key=access_key, identity=key.identity, region="us-east-1", signature=signature)
+    payload_hash = request.headers.get("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
+    return Signed(
+        access_key=access_key,
+        identity=key.identity,
+        region="us-east-1",
+        signature=signature,
+        payload_hash=payload_hash,
+    )
 
 
 def _resource_v2(request: Request) -> str:
@@ -296,6 +300,19 @@ def _resource_v2(request: Request) -> str:
     bare = {pair for pair in request.query_string.split("&") if "=" not in pair}
     parts = [name if name in bare else f"{name}={value}" for name, value in named]
     return request.path + ("?" + "&".join(parts) if parts else "")
+
+
+def _seconds(when: str) -> float | None:
+    if not _DATE.fullmatch(when):
+        return None
+    year, month, day, hour, minute, second = (int(when[a:b]) for a, b in _PLACES)
+    try:
+        return datetime.datetime(year, month, day, hour, minute, second, tzinfo=datetime.UTC).timestamp()
+    except ValueError:
+        return None
+
+
+_PLACES = ((0, 4), (4, 6), (6, 8), (9, 11), (11, 13), (13, 15))
 
 
 def stamp(when: float) -> str:
