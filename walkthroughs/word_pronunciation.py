@@ -11,6 +11,7 @@ it knows of Groundfog but `recordio.write_pairs`, which spares the helper script
 import argparse
 import io
 import json
+import math
 import random
 import re
 import tarfile
@@ -191,7 +192,7 @@ def watch(job_name: str, batches: int | None) -> list[tuple[int, float]]:
             if found := said.search(line):
                 curve.append((len(curve) * 50 + 50, float(found[4])))
                 bar.update(curve[-1][0] - bar.n)
-                bar.set_postfix_str(f"perplexity {float(found[4]):.2f}, {float(found[3]):.0f} pairs/s")
+                bar.set_postfix_str(f"loss {math.log(float(found[4])):.3f}, {float(found[3]):.0f} pairs/s")
             elif "\tValidation-" in line or "improved" in line:
                 bar.write("  " + line.replace("\t", " "))
     return curve
