@@ -30,7 +30,7 @@ def pack(folder: Path, file: Path) -> int:
         gzip.GzipFile("", "wb", _QUICK, raw, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w|", dereference=True) as tar,
     ):
-        for path, name in _within(folder, folder):
+        for path, name in contents(folder):
             tar.add(path, name, recursive=False, filter=_anonymous)
             packed += path.is_file()
     return packed
@@ -51,8 +51,9 @@ def unpack(file: Path, folder: Path, *, most_members: int = MOST_MEMBERS, most_b
         raise Unfit(f"it cannot be unpacked ({error})") from None
 
 
-def _within(folder: Path, root: Path) -> Iterator[tuple[Path, str]]:
-    """Real path and archive name of files and folders; sockets, pipes and links that lead elsewhere are no model."""
+def contents(folder: Path, root: Path | None = None) -> Iterator[tuple[Path, str]]:
+    """Real path and name of files and folders; sockets, pipes and links that lead elsewhere are no part of a model."""
+    root = root or folder
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         path = Path(entry.path)
         name = path.relative_to(root).as_posix()
@@ -62,7 +63,7 @@ def _within(folder: Path, root: Path) -> Iterator[tuple[Path, str]]:
                 yield target, name
         elif entry.is_dir():
             yield path, name
-            yield from _within(path, root)
+            yield from contents(path, root)
         elif entry.is_file():
             yield path, name
 

@@ -45,6 +45,11 @@ class Host:
 class Launcher(Protocol):
     """Where hosts run. `local.py` is this machine; every launcher passes the same contract test."""
 
+    @property
+    def shields_input(self) -> bool:
+        """Whether programs cannot write to `opt_ml/input`, so that files there may be links to what must not change."""
+        ...
+
     def describe(self) -> str:
         """One line for the one who starts the server: how well programs are kept apart."""
         ...

@@ -53,6 +53,10 @@ class Local:
             while not self._closed and len(self._spares) < self._wanted:
                 self._spares.append(self._spare())
 
+    @property
+    def shields_input(self) -> bool:
+        return self._sandbox.walled
+
     def describe(self) -> str:
         return self._sandbox.describe()
 

@@ -74,6 +74,14 @@ def show(*_: str) -> None:
     )
 
 
+def learn() -> None:
+    """What a channel and a hyperparameter hold becomes the model; there is some output too."""
+    given = json.loads((HERE / "input" / "config" / "hyperparameters.json").read_text())
+    words = sorted(path.read_text() for path in (HERE / "input" / "data" / "train").rglob("*") if path.is_file())
+    (HERE / "model" / "weights").write_text(given["greeting"] + " " + " ".join(words))
+    (HERE / "output" / "data" / "notes").write_text(os.environ["TRAINING_JOB_NAME"])
+
+
 def resume() -> None:
     """Count the runs in a checkpoint; wait in the first."""
     file = HERE / "checkpoints" / "runs"

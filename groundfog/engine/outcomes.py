@@ -1,0 +1,83 @@
+"""How a program's end reads: what became of the job, and why in words that say what to do."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from groundfog.engine.errors import Unfit
+from groundfog.engine.launch import Host
+from groundfog.engine.logs.file import backward
+from groundfog.engine.sandbox import within
+from groundfog.opt_ml.layout import Layout
+
+Status = Literal["InProgress", "Stopping", "Completed", "Failed", "Stopped"]
+Secondary = Literal[
+    "Starting",
+    "Downloading",
+    "Training",
+    "Uploading",
+    "Stopping",
+    "Stopped",
+    "MaxRuntimeExceeded",
+    "Completed",
+    "Failed",
+]
+
+LONGEST_REASON = 1024
+_KILLED = 137
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    status: Status
+    secondary: Secondary
+    reason: str | None = None
+
+
+STOPPED = Outcome(status="Stopped", secondary="Stopped")
+
+
+def failed(reason: str) -> Outcome:
+    return Outcome(status="Failed", secondary="Failed", reason=reason[:LONGEST_REASON])
+
+
+def judge(host: Host, directory: Path, *, stopping: bool) -> Outcome:
+    """Of a host that has exited."""
+    if host.because == "time limit":
+        return Outcome(status="Stopped", secondary="MaxRuntimeExceeded")
+    if host.because == "stopped" or (stopping and host.exit_code == 0):
+        return STOPPED
+    if host.exit_code == 0:
+        return Outcome(status="Completed", secondary="Completed")
+    return failed(_reason(host.exit_code or 0, directory))
+
+
+def _reason(exit_code: int, directory: Path) -> str:
+    said = _failure_file(directory) or _last_line(directory)
+    if said.startswith("ClientError:"):
+        return said
+    if exit_code == _KILLED:
+        said = (
+            "The program was killed, most likely because it needed more memory than there was. "
+            "Try smaller batches, a smaller model or fewer jobs at once. " + said
+        ).strip()
+    code = f", exit code: {exit_code}"
+    return f"AlgorithmError: {said}"[: LONGEST_REASON - len(code)] + code
+
+
+def _failure_file(directory: Path) -> str:
+    try:
+        file = os.open(within(directory, Layout(directory / "opt_ml").failure), os.O_RDONLY | os.O_NONBLOCK)
+    except (OSError, Unfit):
+        return ""
+    with os.fdopen(file, "rb") as failure:
+        try:
+            return failure.read(4 * LONGEST_REASON).decode("utf-8", "replace").strip()
+        except OSError:
+            return ""
+
+
+def _last_line(directory: Path) -> str:
+    """What a program says last tells most, where it left no failure file."""
+    return next((event.message.strip() for event, _ in backward(directory / "log") if event.message.strip()), "")

@@ -1,0 +1,271 @@
+import io
+import os
+import signal
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine.hosts import program, wait_until
+
+from groundfog.engine.channels import Channel
+from groundfog.engine.errors import Busy, Missing, Taken
+from groundfog.engine.jobs import Job, Jobs, Progress, progress_of
+from groundfog.engine.launch.local import Local
+from groundfog.engine.logs import Logs, Span
+from groundfog.engine.objects import Objects
+from groundfog.engine.resources import Resource, Resources
+from groundfog.engine.sandbox import Sandbox
+from groundfog.engine.state import Database
+
+START = Callable[..., Jobs]
+
+
+class House:
+    """An engine over a folder, as a server has it; `again` is the next server over the same folder."""
+
+    def __init__(self, home: Path, sandbox: Sandbox, at_once: int = 2) -> None:
+        self.home, self.sandbox, self.at_once = home, sandbox, at_once
+        state = Database(home / "state.db", "state")
+        self.resources, self.logs = Resources(state), Logs(home / "logs", state)
+        self.objects = Objects(home / "objects")
+        self.launcher = Local(home / "runs", sandbox=sandbox)
+        self.jobs = Jobs(self.resources, self.objects, self.launcher, self.logs, at_once=at_once)
+        if not self.objects.has_bucket("b"):
+            self.objects.create_bucket("b", "us-east-1")
+
+    def again(self) -> "House":
+        self.jobs.close()
+        house = House(self.home, self.sandbox, self.at_once)
+        house.jobs.start()
+        return house
+
+    def submit(self, name: str, *wish: str, **further: Any) -> None:
+        limits = {key: further.pop(key) for key in ("max_seconds", "grace_seconds") if key in further}
+        environment = {"TRAINING_JOB_NAME": name}
+        job = Job(
+            program=program(*wish, environment=environment, **limits),
+            bucket=further.pop("bucket", "b"),
+            prefix=f"out/{name}/output",
+            log_group="/jobs",
+            **further,
+        )
+        self.jobs.submit(name, job, notes={}, tags={})
+
+    def find(self, name: str) -> Resource:
+        return self.resources.find("training-job", name)
+
+    def progress(self, name: str) -> Progress:
+        return progress_of(self.find(name))
+
+    def settled(self, name: str) -> Progress:
+        wait_until(lambda: self.progress(name).step == "settled")
+        return self.progress(name)
+
+    def statuses(self, name: str) -> list[str]:
+        return [transition.status for transition in self.progress(name).transitions]
+
+    def says(self, name: str) -> list[str]:
+        (stream,) = self.logs.streams("/jobs", prefix=f"{name}/algo-1-")
+        return [event.message for event in self.logs.read("/jobs", stream.name, limit=100, span=Span()).events]
+
+    def waits(self, name: str) -> None:
+        wait_until(lambda: self.progress(name).step == "training")
+        wait_until(lambda: "/jobs" in [group.name for group in self.logs.groups()] and "waiting" in self.says(name))
+
+    def archive(self, key: str) -> dict[str, str]:
+        with tarfile.open(fileobj=io.BytesIO(self.objects.read("b", key))) as tar:
+            return {member.name: tar.extractfile(member).read().decode() for member in tar}  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def house(tmp_path: Path, unwalled: Sandbox) -> Iterator[House]:
+    house = House(tmp_path, unwalled)
+    house.jobs.start()
+    yield house
+    house.jobs.close()
+    for directory in (tmp_path / "runs").iterdir():
+        house.launcher.remove(directory)
+
+
+TRAIN = (Channel(name="train", bucket="b", prefix="in/", if_empty="nothing there"),)
+
+
+def test_a_job_goes_from_objects_to_a_model(house: House) -> None:
+    house.objects.put("b", "in/a", b"fog")
+    house.objects.put("b", "in/deep/b", b"ground")
+    before = time.time()
+    house.submit("j", "learn", channels=TRAIN, hyperparameters={"greeting": "hello"})
+    progress = house.settled("j")
+    assert house.find("j").status == "Completed"
+    assert house.statuses("j") == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
+    times = [time for transition in progress.transitions for time in (transition.start, transition.end)]
+    assert times[-1] is None and times[:-1] == sorted(times[:-1]) and times[0] >= before
+    assert progress.artifacts == "out/j/output/model.tar.gz"
+    assert house.archive("out/j/output/model.tar.gz") == {"weights": "hello fog ground"}
+    assert house.archive("out/j/output/output.tar.gz") == {"notes": "j"}
+    assert list((house.home / "runs").iterdir()) == []
+
+
+def test_behind_the_wall_input_is_linked_and_all_works_the_same(tmp_path: Path, walled: Sandbox) -> None:
+    house = House(tmp_path, walled)
+    house.jobs.start()
+    house.objects.put("b", "in/a", b"fog")
+    house.submit("j", "learn", channels=TRAIN, hyperparameters={"greeting": "hello"})
+    assert house.settled("j").outcome.reason is None  # type: ignore[union-attr]
+    assert house.archive("out/j/output/model.tar.gz") == {"weights": "hello fog"}
+    house.jobs.close()
+
+
+def test_without_compression_files_are_put_as_they_are(house: House) -> None:
+    house.submit("j", "succeed", compress=False)
+    assert house.settled("j").artifacts == "out/j/output/model/"
+    assert house.objects.read("b", "out/j/output/model/weights") == b"42"
+
+
+@pytest.mark.parametrize(
+    ("wish", "reason"),
+    [
+        (("fail", "no idea"), "AlgorithmError: no idea, exit code: 1"),
+        (("fail", "ClientError: epochs must be a number"), "ClientError: epochs must be a number"),
+        (("end", "3"), "AlgorithmError: , exit code: 3"),
+        (("kill_itself",), "AlgorithmError: The program was killed, most likely because it needed more memory than"),
+        (("no_such_wish",), "AlgorithmError: KeyError: 'no_such_wish', exit code: 1"),
+        (("fail", "x" * 5000), "AlgorithmError: " + "x" * 900),
+    ],
+)
+def test_a_failure_says_why(house: House, wish: tuple[str, ...], reason: str) -> None:
+    house.submit("j", *wish)
+    outcome = house.settled("j").outcome
+    assert outcome is not None and outcome.reason is not None
+    assert outcome.reason.startswith(reason) and len(outcome.reason) <= 1024
+    assert house.find("j").status == "Failed"
+    assert house.statuses("j")[-2:] == ["Uploading", "Failed"]
+    with pytest.raises(Missing):
+        house.objects.find("b", "out/j/output/model.tar.gz")
+
+
+def test_a_channel_without_objects_fails_the_job_before_it_trains(house: House) -> None:
+    house.submit("j", "learn", channels=TRAIN)
+    outcome = house.settled("j").outcome
+    assert outcome is not None and outcome.reason == "ClientError: nothing there"
+    assert house.statuses("j") == ["Starting", "Downloading", "Failed"]
+
+
+def test_a_missing_output_bucket_fails_the_job_before_it_trains(house: House) -> None:
+    house.submit("j", "succeed", bucket="nowhere")
+    outcome = house.settled("j").outcome
+    assert outcome is not None and "The bucket nowhere of S3OutputPath does not exist" in str(outcome.reason)
+    assert "Training" not in house.statuses("j")
+
+
+def test_a_stopped_job_keeps_what_it_learned(house: House) -> None:
+    house.submit("j", "wait_for_the_end")
+    house.waits("j")
+    house.jobs.stop("j")
+    assert house.find("j").status == "Stopping"
+    house.settled("j")
+    assert house.find("j").status == "Stopped"
+    assert house.statuses("j") == ["Starting", "Downloading", "Training", "Stopping", "Uploading", "Stopped"]
+    assert house.archive("out/j/output/model.tar.gz") == {"weights": "best so far"}
+    with pytest.raises(Busy):
+        house.jobs.stop("j")
+    with pytest.raises(Missing):
+        house.jobs.stop("no such job")
+
+
+def test_the_time_limit_stops_a_job_and_keeps_what_it_learned(house: House) -> None:
+    house.submit("j", "wait_for_the_end", max_seconds=1.5)
+    house.settled("j")
+    assert house.find("j").status == "Stopped"
+    assert house.statuses("j")[-1] == "MaxRuntimeExceeded"
+    assert house.archive("out/j/output/model.tar.gz") == {"weights": "best so far"}
+
+
+def test_jobs_wait_in_line_and_a_waiting_one_is_stopped_at_once(tmp_path: Path, unwalled: Sandbox) -> None:
+    house = House(tmp_path, unwalled, at_once=1)
+    house.jobs.start()
+    house.submit("first", "wait_for_the_end")
+    for name in ("second", "third", "fourth"):
+        house.submit(name, "succeed")
+    house.waits("first")
+    house.jobs.stop("third")
+    assert house.find("third").status == "Stopped"
+    assert house.statuses("third") == ["Starting", "Stopping", "Stopped"]
+    assert house.progress("second").step == house.progress("fourth").step == "queued"
+    house.jobs.stop("first")
+    second, fourth = house.settled("second"), house.settled("fourth")
+    assert second.ended is not None and fourth.started is not None and second.ended <= fourth.started
+    house.jobs.close()
+
+
+def test_a_name_is_taken_once(house: House) -> None:
+    house.submit("j", "succeed")
+    with pytest.raises(Taken):
+        house.submit("j", "succeed")
+
+
+def test_the_next_server_goes_on_with_what_trains_and_what_waits(tmp_path: Path, unwalled: Sandbox) -> None:
+    house = House(tmp_path, unwalled, at_once=1)
+    house.jobs.start()
+    house.submit("trains", "wait_for_the_end")
+    house.submit("waits", "succeed")
+    house.waits("trains")
+    house = house.again()
+    assert house.statuses("trains") == ["Starting", "Downloading", "Training"]
+    house.jobs.stop("trains")
+    house.settled("trains")
+    house.settled("waits")
+    assert house.says("trains") == ["waiting", "asked to end"]
+    assert house.find("waits").status == "Completed"
+    house.jobs.close()
+
+
+def test_a_stop_is_not_forgotten_by_the_next_server(tmp_path: Path, unwalled: Sandbox) -> None:
+    house = House(tmp_path, unwalled, at_once=1)
+    house.jobs.start()
+    house.submit("trains", "not_listen", grace_seconds=2.0)
+    house.waits("trains")
+    house.jobs.stop("trains")
+    house = house.again()
+    house.settled("trains")
+    assert house.find("trains").status == "Stopped"
+    house.jobs.close()
+
+
+def test_a_lost_host_is_started_once_more_over_its_checkpoints(house: House) -> None:
+    house.submit("j", "resume")
+    wait_until(lambda: house.progress("j").step == "training" and _agent_of(house, "j"))
+    wait_until(lambda: house.says("j") == ["run 1"])
+    os.kill(_agent_of(house, "j"), signal.SIGKILL)
+    house.settled("j")
+    assert house.find("j").status == "Completed"
+    assert house.says("j") == ["run 1", "run 2"]
+    assert house.archive("out/j/output/model.tar.gz") == {"weights": "after 2 runs"}
+
+
+def test_a_host_that_is_lost_again_and_again_fails_the_job(house: House) -> None:
+    house.submit("j", "wait_for_the_end")
+    for times in (1, 2):
+        wait_until(lambda: house.progress("j").starts == times and house.says("j") == ["waiting"] * times)  # noqa: B023
+        os.kill(_agent_of(house, "j"), signal.SIGKILL)
+    outcome = house.settled("j").outcome
+    assert outcome is not None and "lost 2 times" in str(outcome.reason)
+
+
+def test_links_that_a_program_leaves_are_not_followed(house: House) -> None:
+    house.submit("j", "leave_links")
+    progress = house.settled("j")
+    assert house.find("j").status == "Failed"
+    assert progress.outcome is not None and "symbolic link" in str(progress.outcome.reason)
+
+
+def _agent_of(house: House, name: str) -> int:
+    directory = house.progress(name).directory
+    assert directory is not None
+    try:
+        return int((Path(directory) / "lock").read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
