@@ -34,6 +34,8 @@ from .vocabulary import Vocabulary
 REPORT_EVERY = 50
 """Batches between two progress reports."""
 _VALIDATION_BATCH = 128
+_EXPLODED = 10_000
+"""Nats per token from which no training comes back: guessing in a vocabulary of a million costs 14."""
 
 
 @dataclass(frozen=True)
@@ -116,19 +118,19 @@ class Training:
         (loss / len(batch)).backward()  # type: ignore[no-untyped-call]
         clip(self.network.parameters(), self.options.clip_gradient)
         self._optimizer.step()
-        position.since.add(self._finite(loss.item()), scores, batch.outputs)
+        position.since.add(self._bearable(loss.item(), batch), scores, batch.outputs)
         position.batch += 1
         position.updates += 1
         position.samples += len(batch)
         position.seconds += time.perf_counter() - started
 
-    def _finite(self, loss: float) -> float:
-        if math.isfinite(loss):
+    def _bearable(self, loss: float, batch: Batch) -> float:
+        if math.isfinite(loss) and loss < _EXPLODED * batch.outputs.numel():
             return loss
         rate, clipped = self._schedule.rate(self._position.updates), self.options.clip_gradient
         advice = "set clip_gradient to 1" if clipped < 0 or clipped > 1 else "lower weight_init_scale"
         update = self._position.updates + 1
-        raise InputFault(f"The loss became {loss} at update {update}: lower learning_rate (now {rate:g}) or {advice}")
+        raise InputFault(f"The loss became {loss:g} at update {update}: lower learning_rate (now {rate:g}) or {advice}")
 
     def _report(self) -> None:
         now, position = time.perf_counter(), self._position

@@ -1,0 +1,70 @@
+from typing import Any
+
+import pytest
+
+from groundfog.algorithms.seq2seq import Hyperparameters, InputFault
+
+
+def fault_of(**given: Any) -> str:
+    with pytest.raises(InputFault) as fault:
+        Hyperparameters.of(given)
+    return str(fault.value)
+
+
+def test_the_walkthroughs_strings_are_read_as_values() -> None:
+    options = Hyperparameters.of(
+        {"max_seq_len_source": "34", "optimized_metric": "bleu", "batch_size": "64", "rnn_num_hidden": "512"}
+    )
+    assert (options.max_seq_len_source, options.optimized_metric, options.rnn_num_hidden) == (34, "bleu", 512)
+    assert (options.learning_rate, options.clip_gradient, options.beam_size) == (0.0003, 1.0, 5)
+
+
+def test_the_documented_defaults_hold_where_nothing_is_given() -> None:
+    options = Hyperparameters.of({})
+    assert (options.rnn_num_hidden, options.num_embed_source, options.rnn_attention_type) == (1024, 512, "mlp")
+    assert (options.checkpoint_frequency_num_batches, options.checkpoint_threshold, options.max_num_batches) == (
+        1000,
+        3,
+        -1,
+    )
+    assert options.max_num_epochs is None
+    assert options.attention_width == 1024
+
+
+def test_values_in_json_are_read_as_frameworks_send_them() -> None:
+    assert Hyperparameters.of({"optimizer_type": '"sgd"', "momentum": '"0.9"'}).momentum == 0.9
+
+
+def test_an_unknown_name_is_told_as_aws_tells_it_with_the_one_that_was_meant() -> None:
+    assert "Additional properties are not allowed ('foo' was unexpected)" in fault_of(foo="1")
+    assert "did you mean batch_size" in fault_of(batchsize="1")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"batch_size": "0"}, "batch_size has to be an integer of at least 1, not '0'"),
+        ({"batch_size": "many"}, "batch_size has to be an integer of at least 1, not 'many'"),
+        ({"batch_size": "9" * 5000}, "batch_size has to be an integer"),
+        ({"max_num_batches": "0"}, "max_num_batches has to be an integer of at least 1, or -1"),
+        ({"rnn_num_hidden": "7"}, "rnn_num_hidden has to be an even integer of at least 2"),
+        ({"embed_dropout_source": "1.5"}, "embed_dropout_source has to be a number from 0 to 1"),
+        ({"learning_rate": "nan"}, "learning_rate has to be a number of at least 0"),
+        ({"rnn_cell_type": "elman"}, "rnn_cell_type has to be one of lstm, gru"),
+        ({"bucketing_enabled": "yes"}, "bucketing_enabled has to be true or false"),
+        ({"loss_type": "hinge"}, "loss_type has to be cross-entropy"),
+        ({"momentum": "0.9"}, "momentum is for the optimizer_type sgd only"),
+        ({"encoder_type": "cnn"}, "encoder_type: only rnn is available"),
+        ({"cnn_kernel_width_decoder": "7"}, "cnn_kernel_width_decoder: cnn is not available yet"),
+        ({"min_num_epochs": 3, "max_num_epochs": 2}, "max_num_epochs (2) is below min_num_epochs (3)"),
+        ({"batch_size": True}, "batch_size has to be an integer"),
+        ({"clip_gradient": [1]}, "clip_gradient has to be a number"),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_range(given: dict[str, Any], said: str) -> None:
+    assert said in fault_of(**given)
+
+
+def test_all_faults_are_told_together() -> None:
+    said = fault_of(batch_size="x", foo="1", rnn_cell_type="y")
+    assert all(name in said for name in ("batch_size", "foo", "rnn_cell_type"))
