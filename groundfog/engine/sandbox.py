@@ -32,6 +32,8 @@ _CONFIGURATION = (
     "/sys/devices/system/node",
 )
 _DEVICES = ("/dev/nvidia*", "/dev/dri")
+_STEERING = ("PYTHON", "LD_", "GLIBC_")
+"""Variables by which a user could make a program of ours, where no wall is, load what is the user's."""
 _MOST_PROCESSES = 4096
 _FIRST_USER, _USERS = 200_000, 100_000
 
@@ -115,9 +117,14 @@ class Sandbox:
 
     def _plain(self, directory: Path, program: Program) -> Confined:
         root = directory / "opt_ml"
+        given = {
+            name: value
+            for name, value in program.environment.items()
+            if not (self._wanted and name.startswith(_STEERING))
+        }
         return Confined(
             command=_python(program),
-            environment=self._environment(directory / "tmp", {"SAGEMAKER_BASE_DIR": str(root), **program.environment}),
+            environment=self._environment(directory / "tmp", {**given, "SAGEMAKER_BASE_DIR": str(root)}),
             folder=root,
             nested=0,
             most_processes=None,
