@@ -152,7 +152,7 @@ class Chain:
     def check(self, signature: str, kind: str, *hashes: str) -> None:
         said = "\n".join([f"AWS4-HMAC-SHA256-{kind}", self._when, self._scope, self._previous, *hashes])
         expected = hmac.new(self._key, said.encode(), "sha256").hexdigest()
-        if not hmac.compare_digest(expected, signature):
+        if not hmac.compare_digest(expected.encode(), signature.encode()):
             raise Refusal(
                 "SignatureDoesNotMatch",
                 "The request signature we calculated does not match the signature you provided. "
@@ -172,7 +172,8 @@ async def frames(source: AsyncIterator[bytes], chain: Chain | None, trailers: di
         while left:
             part = await held.some(left)
             left -= len(part)
-            hasher.update(part)
+            if chain:
+                hasher.update(part)
             yield part
         if chain:
             chain.check(signature, "PAYLOAD", _EMPTY_SHA256, hasher.hexdigest())
@@ -182,33 +183,34 @@ async def frames(source: AsyncIterator[bytes], chain: Chain | None, trailers: di
 
 
 class Held:
-    """Bytes that arrived and are not used yet."""
+    """Bytes that arrived, and how many of them are used: they are not moved for every frame."""
 
     def __init__(self, source: AsyncIterator[bytes]) -> None:
-        self._source, self._bytes = source, b""
+        self._source, self._bytes, self._used = source, b"", 0
 
     async def line(self) -> bytes:
-        while b"\n" not in self._bytes:
-            if len(self._bytes) > _LINE_LIMIT or not await self._more():
+        while (end := self._bytes.find(b"\n", self._used)) < 0:
+            if len(self._bytes) - self._used > _LINE_LIMIT or not await self._more():
                 raise _bad_framing()
-        line, _, self._bytes = self._bytes.partition(b"\n")
+        line, self._used = self._bytes[self._used : end], end + 1
         return line.removesuffix(b"\r")
 
     async def some(self, limit: int) -> bytes:
-        if not self._bytes and not await self._more():
+        if self._used == len(self._bytes) and not await self._more():
             raise _bad_framing()
-        part, self._bytes = self._bytes[:limit], self._bytes[limit:]
+        part = self._bytes[self._used : self._used + limit]
+        self._used += len(part)
         return part
 
     async def rest(self) -> bytes:
-        while len(self._bytes) <= _TRAILER_LIMIT:
+        while len(self._bytes) - self._used <= _TRAILER_LIMIT:
             if not await self._more():
-                return self._bytes
+                return self._bytes[self._used :]
         raise _bad_framing()
 
     async def _more(self) -> bool:
         part = await anext(self._source, b"")
-        self._bytes = self._bytes + part if self._bytes else part
+        self._bytes, self._used = self._bytes[self._used :] + part, 0
         return bool(part)
 
 

@@ -63,6 +63,8 @@ def from_json(raw: bytes) -> Any:
     if not raw:
         return {}
     found = json.loads(raw, parse_constant=_no_constant)
+    if found is None:
+        raise WrongType("NULL_VALUE found where a structure was expected")
     if _SURROGATE.search(raw):
         json.dumps(found, ensure_ascii=False).encode()
     return found

@@ -107,7 +107,7 @@ def refuse(refusal: Refusal, dialect: Dialect, request: Request) -> Response:
     if dialect.protocol == "rest-xml":
         return _s3_error(refusal, status, request)
     if dialect.protocol == "query":
-        return Response(status, {"content-type": "text/xml"}, _query_error(refusal, status, dialect, request))
+        return Response(status, {"content-type": "text/xml"}, _query_error(refusal, shape, status, request))
     values = _error_values(refusal, shape)
     headers = _error_headers(refusal, shape, status, dialect)
     if dialect.protocol == "smithy-rpc-v2-cbor":
@@ -131,8 +131,9 @@ def _s3_error(refusal: Refusal, status: int, request: Request) -> Response:
     return Response(status, {"content-type": "application/xml"}, body)
 
 
-def _query_error(refusal: Refusal, status: int, dialect: Dialect, request: Request) -> bytes:
-    fields = {"Type": "Sender" if status < 500 else "Receiver", "Code": refusal.code, "Message": refusal.message}
+def _query_error(refusal: Refusal, shape: Shape, status: int, request: Request) -> bytes:
+    sender = "Sender" if status < 500 else "Receiver"
+    fields = {"Type": sender, "Code": _code_of(shape), "Message": refusal.message}
     root = ElementTree.Element("ErrorResponse")
     error = ElementTree.SubElement(root, "Error")
     for name, value in (fields | refusal.fields).items():
@@ -143,6 +144,11 @@ def _query_error(refusal: Refusal, status: int, dialect: Dialect, request: Reque
 
 def host_id(request_id: str) -> str:
     return base64.b64encode(request_id.encode()).decode()
+
+
+def _code_of(shape: Shape) -> str:
+    """Query clients know an error by its code, which need not be the name of its shape."""
+    return str(shape.metadata.get("error", {}).get("code", shape.name))
 
 
 def _status_of(shape: Shape) -> int:
@@ -159,8 +165,7 @@ def _error_values(refusal: Refusal, shape: Shape) -> dict[str, Any]:
 def _error_headers(refusal: Refusal, shape: Shape, status: int, dialect: Dialect) -> dict[str, str]:
     headers = {"x-amzn-errortype": shape.name}
     if dialect.service and model.load(dialect.service).is_query_compatible:
-        code = shape.metadata.get("error", {}).get("code", refusal.code)
-        headers["x-amzn-query-error"] = f"{code};{'Sender' if status < 500 else 'Receiver'}"
+        headers["x-amzn-query-error"] = f"{_code_of(shape)};{'Sender' if status < 500 else 'Receiver'}"
     for name, member in shape.members.items():
         if member.serialization.get("location") == "header" and name in refusal.fields:
             headers[member.serialization.get("name", name).lower()] = str(refusal.fields[name])
