@@ -6,7 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore import xform_name
 from engine.houses import MIRROR, House, archive, housed, until
 
 from groundfog.engine.endpoints import Pace
@@ -14,11 +16,17 @@ from groundfog.services import sagemaker_runtime
 from groundfog.services.sagemaker import endpoint_configs, endpoints, images, models
 from groundfog.wire.caller import Caller
 from groundfog.wire.chunked import Body
+from groundfog.wire.fit import Fitter
 from groundfog.wire.refusal import Refusal
 
 pytestmark = pytest.mark.anyio
 
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012"
+OUTPUTS = {
+    xform_name(name): model.operation_model(name).output_shape
+    for model in map(botocore.session.get_session().get_service_model, ("sagemaker", "sagemaker-runtime"))
+    for name in model.operation_names
+}
 CALLER = Caller(account="123456789012", region="eu-west-1", identity="x", access_key="x", request_id="x")
 
 
@@ -37,8 +45,11 @@ class Desk:
         )
 
     async def call(self, operation: Callable[..., Any], **request: Any) -> Any:
+        """What a client gets: the answer has to fit botocore's model."""
         answer = operation(self.engine, CALLER, request)
-        return await answer if asyncio.iscoroutine(answer) else answer
+        result = await answer if asyncio.iscoroutine(answer) else answer
+        shape = OUTPUTS[operation.__name__]
+        return None if shape is None else Fitter().fit(shape, result)
 
     async def refusal(self, operation: Callable[..., Any], **request: Any) -> Refusal:
         with pytest.raises(Refusal) as refused:
@@ -184,6 +195,15 @@ async def test_a_configuration_fills_in_the_weight_and_refuses_twins(desk: Desk)
         endpoint_configs.create_endpoint_config, EndpointConfigName="d", ProductionVariants=[variant, variant]
     )
     assert "must be unique" in refusal.message
+
+
+async def test_numbers_that_would_hurt_are_refused(desk: Desk) -> None:
+    await desk.model("m")
+    with pytest.raises(Refusal, match="finite"):
+        await desk.config("c", {"VariantName": "v", "ModelName": "m", "InitialVariantWeight": float("inf")})
+    await desk.config("c", {"VariantName": "v", "ModelName": "m", "InitialInstanceCount": 100_000})
+    refusal = await desk.refusal(endpoints.create_endpoint, EndpointName="E", EndpointConfigName="c")
+    assert refusal.code == "ResourceLimitExceeded"
 
 
 async def test_lists_are_filtered_sorted_and_paged(desk: Desk) -> None:

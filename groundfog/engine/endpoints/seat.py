@@ -36,7 +36,7 @@ class Pace:
     """For one ping."""
     misses: int = 3
     """So many bad pings in a row, and it is replaced."""
-    attempts: int = 3
+    attempts: int = 2
     """So many replicas that never got well, and the deployment has failed."""
     backoff: float = 0.5
     """Before the next replica; doubled after each failure."""

@@ -1,5 +1,6 @@
 """Endpoint configurations: which models serve, on how many instances, with which shares of the requests."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -60,6 +61,8 @@ def _variant(engine: Engine, caller: Caller, given: Document) -> Document:
     for member in ("ModelName", "InstanceType", "InitialInstanceCount"):
         if member not in given:
             raise Refusal("ValidationException", f"The production variant {given['VariantName']} has no {member}.")
+    if not math.isfinite(given.get("InitialVariantWeight", 1.0)):
+        raise Refusal("ValidationException", "InitialVariantWeight must be a finite number.")
     MODEL.find(engine, caller, given["ModelName"])
     return {"InitialVariantWeight": 1.0, **given}
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import math
 from collections.abc import Iterator
 
 from groundfog.engine import Engine
@@ -16,6 +17,7 @@ from groundfog.wire.refusal import Refusal
 
 _GRACE_SECONDS = 30.0
 """From SIGTERM to SIGKILL. https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html"""
+_MOST_INSTANCES = 20
 _STEERING = ("PYTHON", "LD_", "PATH", "SAGEMAKER_BASE_DIR")
 """Variables that would make a program of ours, which may run without a sandbox, load what a model archive brings."""
 _FAILURES = {
@@ -129,6 +131,9 @@ def _adjust(engine: Engine, caller: Caller, request: Parameters) -> None:
         raise Refusal("ValidationException", "DesiredInstanceCount must be at least 1.")
     weights = {one["VariantName"]: one["DesiredWeight"] for one in desired if "DesiredWeight" in one}
     instances = {one["VariantName"]: one["DesiredInstanceCount"] for one in desired if "DesiredInstanceCount" in one}
+    _refuse_too_many(sum(instances.values()))
+    if not all(map(math.isfinite, weights.values())):
+        raise Refusal("ValidationException", "DesiredWeight must be a finite number.")
     try:
         engine.endpoints.adjust(endpoint.name, weights, instances)
     except Busy:
@@ -154,6 +159,7 @@ def _deployment(engine: Engine, caller: Caller, request: Parameters) -> Deployme
     """Complete in itself: configuration and models may be deleted while the endpoint serves."""
     config = ENDPOINT_CONFIG.find(engine, caller, request["EndpointConfigName"])
     variants = tuple(_variant(engine, caller, variant) for variant in config.document["ProductionVariants"])
+    _refuse_too_many(sum(variant.instances for variant in variants))
     notes = {"LastDeploymentConfig": request["DeploymentConfig"]} if "DeploymentConfig" in request else {}
     return Deployment(name=config.name, variants=variants, notes=notes)
 
@@ -223,6 +229,16 @@ def _sentences(text: str, failure: Document) -> Iterator[str]:
     yield text
     if failure["detail"]:
         yield f"It said last: {failure['detail']}" if failure["what"] == "ping" else f"({failure['detail']})"
+
+
+def _refuse_too_many(instances: int) -> None:
+    """Each is a process on this machine."""
+    if instances > _MOST_INSTANCES:
+        raise Refusal(
+            "ResourceLimitExceeded",
+            f"The account-level service limit 'Number of instances for an endpoint' is {_MOST_INSTANCES} Instances, "
+            f"with current utilization of 0 Instances and a request delta of {instances} Instances.",
+        )
 
 
 def _busy(caller: Caller, name: str) -> Refusal:
