@@ -312,12 +312,12 @@ def _times(progress: Progress) -> Document:
 
 
 def _result(job: Resource, progress: Progress) -> Document:
-    result: Document = {}
+    """The model requires ModelArtifacts from the first moment on: until the job is completed, where they will be."""
+    order = Job.read(job.document["job"])
+    artifacts = progress.artifacts or f"{order.prefix}/model{'.tar.gz' if order.compress else '/'}"
+    result: Document = {"ModelArtifacts": {"S3ModelArtifacts": f"s3://{order.bucket}/{artifacts}"}}
     if job.status == "Failed" and progress.outcome is not None:
         result["FailureReason"] = progress.outcome.reason
-    if progress.artifacts is not None:
-        bucket = job.document["job"]["bucket"]
-        result["ModelArtifacts"] = {"S3ModelArtifacts": f"s3://{bucket}/{progress.artifacts}"}
     return result
 
 
