@@ -66,16 +66,26 @@ async def _rest(request: Request, routed: Routed, signed: Signed) -> Any:
     parameters = _located(request, routed, body)
     payload = operation.payload
     if payload is None:
-        raw = await body.read(BODY_LIMIT)
+        raw = await _whole(body, protocol)
         if len(operation.located) < len(operation.shape.members):
             parameters |= _from_document(protocol, operation.shape, raw)
     elif payload.shape.type_name == "blob":
         parameters[payload.name] = body
-    elif raw := await body.read(BODY_LIMIT):
+    elif raw := await _whole(body, protocol):
         whole = payload.shape.type_name == "string"
         parameters[payload.name] = raw.decode() if whole else _from_document(protocol, payload.shape, raw)
     return parameters
 
+
+async def _whole(body: Body, protocol: str) -> bytes:
+    if protocol != "rest-xml":
+        return await body.read(BODY_LIMIT)
+    if (body.length or 0) > _XML_LIMIT:
+        raise Refusal("MaxMessageLengthExceeded", "Your request was too big.", 400)
+    return await body.read(_XML_LIMIT)
+
+
+_XML_LIMIT = 4 * 2**20
 
 _READ: dict[str, Callable[[Request, Routed, Signed], Awaitable[Any]]] = {
     "json": _json,

@@ -91,8 +91,8 @@ class _Peekable(io.BytesIO):
 
 
 def from_xml(raw: bytes, root_name: str | None) -> ElementTree.Element:
-    """Without a document type, hence without entities."""
-    parser = ElementTree.XMLParser(target=_NoDoctype())  # noqa: S314
+    """Without a document type, hence without entities, and no deeper than any shape is."""
+    parser = ElementTree.XMLParser(target=_Plain())  # noqa: S314
     try:
         parser.feed(raw)
         root: ElementTree.Element = parser.close()
@@ -103,9 +103,24 @@ def from_xml(raw: bytes, root_name: str | None) -> ElementTree.Element:
     return root
 
 
-class _NoDoctype(ElementTree.TreeBuilder):
+class _Plain(ElementTree.TreeBuilder):
+    depth = 0
+
     def doctype(self, name: str, public: str | None, system: str | None) -> None:
         raise ValueError("a document type is not accepted")
+
+    def start(self, tag: str, attributes: dict[str, str], /) -> ElementTree.Element:
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise ValueError("the document is too deep")
+        return super().start(tag, attributes)
+
+    def end(self, tag: str, /) -> ElementTree.Element:
+        self.depth -= 1
+        return super().end(tag)
+
+
+_DEEPEST = 64
 
 
 def _timestamp(said: Any) -> datetime.datetime:

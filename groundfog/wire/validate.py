@@ -194,8 +194,21 @@ def _matching(pattern: re.Pattern[str], said: str, limit: int) -> Constraint:
     return lambda value: text if len(value) <= limit and not pattern.fullmatch(value) else None
 
 
+_ENDLESS = {
+    r"[a-z0-9]([-a-z0-9]*[a-z0-9]){0,39}?",
+    r"https://([.\-_a-zA-Z0-9]+/?){3,1016}",
+    r"^[\x20-\x7E]*[\x21-\x7E]+[\x20-\x7E]*$",
+    r"^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$",
+    r"^[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*$",
+    r"^[a-z0-9*](?:[._\-/a-z0-9*]?[a-z0-9*]+)*$",
+}
+"""Patterns that a backtracking matcher may take hours over, if a client wants it to."""
+
+
 def _compiled(pattern: str) -> re.Pattern[str] | None:
     """The models' patterns are Java's; what Python's re cannot say is not checked."""
+    if pattern in _ENDLESS:
+        return None
     try:
         return re.compile(pattern, re.ASCII)
     except re.error:

@@ -356,7 +356,8 @@ def test_a_body_too_large_is_refused(toys: Toys) -> None:
             "MalformedXML",
         ),
         ("/b?delete", b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><Delete/>', "MalformedXML"),
-        ("/b?delete", b"<a>" * 500_000, "MalformedXML"),
+        ("/b?delete", b"<Delete>" * 500_000, "MalformedXML"),
+        ("/b?delete", b" " * 5_000_000, "MaxMessageLengthExceeded"),
     ],
 )
 def test_documents_of_s3_are_well_formed_or_refused(toys: Toys, path: str, body: bytes, code: str | None) -> None:
