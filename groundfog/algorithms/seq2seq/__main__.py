@@ -17,7 +17,8 @@ from .errors import InputFault
 
 
 def main(arguments: list[str]) -> None:
-    _choose_threads()
+    # Threads that wait asleep: where others work too, spinning ones make everything several times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     match arguments:
         case ["train"]:
             run.train(train)
@@ -46,6 +47,7 @@ def _train(layout: Layout, stopping: threading.Event) -> None:
     from .journal import Journal
     from .model import Seq2Seq
 
+    _use_threads(4)
     channels = read_channels(layout.data, options)
     model = Seq2Seq(**given)
     model.source_vocabulary, model.target_vocabulary = channels.source_vocabulary, channels.target_vocabulary
@@ -86,6 +88,7 @@ class HostedPredictor:
     def __init__(self, folder: Path) -> None:
         from .serve import Predictor
 
+        _use_threads(2)
         self._predictor = Predictor.load(folder)
         self.max_batch = self._predictor.max_batch
         self.predict, self.encode = self._predictor.predict, self._predictor.encode
@@ -99,9 +102,12 @@ class HostedPredictor:
             raise serving.Refused(rejected.status, rejected.message) from rejected
 
 
-def _choose_threads() -> None:
-    """Threads that wait asleep: where others work too, spinning ones make everything several times slower."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+def _use_threads(most: int) -> None:
+    """At most `most` of this process's cores: matrices of this size lose from more."""
+    import torch
+
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    torch.set_num_threads(int(asked) if asked.isdigit() and int(asked) else min(most, len(os.sched_getaffinity(0))))
 
 
 if __name__ == "__main__":
