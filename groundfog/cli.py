@@ -59,6 +59,9 @@ def serve(**given: Any) -> None:
     from groundfog import app
 
     _log_to(settings.home)
+    # uvicorn stops in order and then raises the signal again, for whoever wants to die of it. We end by returning.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.signal(signal.SIGINT, lambda *_: None)
     try:
         with app.owned(settings.home), _listening(settings) as listening:
             engine = app.assemble(settings)

@@ -50,7 +50,7 @@ class Settings:
         return settings
 
 
-def _as(kind: type, value: Any, name: str) -> Any:
+def _as(kind: type[Any], value: Any, name: str) -> Any:
     if issubclass(kind, Path):
         return Path(value).expanduser().absolute()
     if kind is bool:
