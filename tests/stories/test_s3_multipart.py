@@ -141,6 +141,8 @@ def test_uploads_and_parts_are_listed_in_pages(s3: Any) -> None:
         s3.upload_part(**it, PartNumber=number, Body=b"x" * number)
     pages = list(s3.get_paginator("list_parts").paginate(**it, PaginationConfig={"PageSize": 2}))
     assert [(part["PartNumber"], part["Size"]) for page in pages for part in page["Parts"]] == [(1, 1), (2, 2), (3, 3)]
+    assert s3.list_parts(**it, PartNumberMarker=2**31 - 1)["IsTruncated"] is False
+    refused("InvalidArgument", 400, s3.list_parts, **it, MaxParts=-1)
     s3.delete_bucket(Bucket=bucket)
 
 

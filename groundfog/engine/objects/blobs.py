@@ -78,7 +78,7 @@ class Draft:
 
     def __init__(self, blobs: Blobs, name: str) -> None:
         self.name, self.size = name, 0
-        self._blobs, self.path = blobs, blobs.path(name)
+        self._blobs, self._where = blobs, f"{blobs.root}/{name}"
         self._file: BinaryIO | None = None
         self._md5: hashlib._Hash | None = hashlib.md5(usedforsecurity=False)
         self._linked = self._kept = False
@@ -107,6 +107,10 @@ class Draft:
         link_or_copy(source, self.path)
         self._linked = True
         self.size = self.path.stat().st_size
+
+    @property
+    def path(self) -> Path:
+        return Path(self._where)
 
     def flush(self) -> None:
         """Now `path` can be read."""
@@ -150,10 +154,10 @@ class Draft:
     def _open(self) -> BinaryIO:
         if self._file is None:
             try:
-                self._file = _create(self.path)
+                self._file = _create(self._where)
             except FileNotFoundError:
                 self._make_folder()
-                self._file = _create(self.path)
+                self._file = _create(self._where)
         return self._file
 
     def _make_folder(self) -> None:
@@ -182,7 +186,7 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _create(path: Path) -> BinaryIO:
+def _create(path: str) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444), "wb")
 
 

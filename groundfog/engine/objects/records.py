@@ -43,8 +43,9 @@ class Object:
     etag: str
     """MD5 in hex; of an object that came in parts, AWS's MD5 of MD5s with the number of parts: `...-3`."""
     modified: float
-    blob: Path
-    """Never changes. May be gone when it is opened, if the object was replaced since: use `Objects.open`."""
+    blobs: Path
+    name: str
+    """Where the bytes are, as `blob` says it: listings make thousands of these, and few paths."""
     content_type: str = "binary/octet-stream"
     metadata: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -53,6 +54,11 @@ class Object:
     """Sizes of the parts in which it came."""
     upload: str | None = None
     """The upload that made it."""
+
+    @property
+    def blob(self) -> Path:
+        """A file that never changes. Gone, if the object was replaced since: `Objects.open` minds that."""
+        return self.blobs / self.name
 
     @property
     def attributes(self) -> Attributes:
@@ -92,14 +98,16 @@ def bucket_of(row: Row) -> Bucket:
 
 def object_of(row: Row, blobs: Path) -> Object:
     attributes = json.loads(row["attributes"])
-    attributes["parts"] = tuple(attributes.get("parts", ()))
+    if "parts" in attributes:
+        attributes["parts"] = tuple(attributes["parts"])
     return Object(
         bucket=row["bucket"],
         key=row["key"],
         size=row["size"],
         etag=row["etag"],
         modified=row["modified"],
-        blob=blobs / row["blob"],
+        blobs=blobs,
+        name=row["blob"],
         **attributes,
     )
 

@@ -4,11 +4,10 @@ from typing import Any
 
 from groundfog.engine import Engine
 from groundfog.engine.objects import Object
+from groundfog.services.s3.listings import Limit
 from groundfog.services.s3.properties import Checksums
 from groundfog.services.s3.refusals import Refusing
 from groundfog.wire.caller import Caller, Parameters, Result
-
-_MOST_PARTS = 1000
 
 
 def get_object_attributes(engine: Engine, caller: Caller, request: Parameters) -> Result:
@@ -31,7 +30,7 @@ def get_object_attributes(engine: Engine, caller: Caller, request: Parameters) -
 
 
 def _parts(found: Object, request: Parameters) -> dict[str, Any]:
-    limit, after = min(request.get("MaxParts", _MOST_PARTS), _MOST_PARTS), int(request.get("PartNumberMarker", 0))
+    limit, after = Limit(request, "MaxParts"), max(int(request.get("PartNumberMarker", 0)), 0)
     numbered = list(enumerate(found.parts, 1))[after:]
     return {
         "TotalPartsCount": len(found.parts),

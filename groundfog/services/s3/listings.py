@@ -42,6 +42,16 @@ def list_objects_v2(engine: Engine, caller: Caller, request: Parameters) -> Resu
     return answer
 
 
+class Limit(int):
+    """How many entries a page may have: what is asked for, 1000 at most."""
+
+    def __new__(cls, request: Parameters, member: str) -> "Limit":
+        wanted, name = request.get(member, _MOST), member[0].lower() + member[1:]
+        if wanted < 0:
+            raise InvalidArgument(f"Argument {name} must be an integer between 0 and 2147483647", name, wanted)
+        return super().__new__(cls, min(wanted, _MOST))
+
+
 class Text:
     """Keys as the client wants them: as they are, or quoted, since XML cannot hold every character."""
 
@@ -56,10 +66,7 @@ class Text:
 
 
 def _page(engine: Engine, caller: Caller, request: Parameters, after: str) -> tuple[Page, int]:
-    limit = request.get("MaxKeys", _MOST)
-    if limit < 0:
-        raise InvalidArgument("Argument maxKeys must be an integer between 0 and 2147483647", "maxKeys", limit)
-    limit = min(limit, _MOST)
+    limit = Limit(request, "MaxKeys")
     with Refusing(caller, request):
         engine.objects.find_bucket(request["Bucket"])
         if limit == 0:

@@ -11,7 +11,7 @@ from groundfog.engine.objects.blobs import Draft
 from groundfog.services.s3.buckets import Owner
 from groundfog.services.s3.checksums import Digests, Joined
 from groundfog.services.s3.conditions import WriteConditions
-from groundfog.services.s3.listings import Text
+from groundfog.services.s3.listings import Limit, Text
 from groundfog.services.s3.objects import LARGEST_PUT
 from groundfog.services.s3.properties import CHECKSUMS, Checksums, Encryption, Given
 from groundfog.services.s3.refusals import EntityTooLarge, InvalidArgument, InvalidRequest, MalformedXML, Refusing
@@ -22,7 +22,6 @@ from groundfog.wire.refusal import Refusal
 
 _SMALLEST_PART = 5 << 20
 _MOST_PARTS = 10_000
-_MOST = 1000
 
 
 class PartNumber(int):
@@ -88,7 +87,7 @@ def abort_multipart_upload(engine: Engine, caller: Caller, request: Parameters) 
 
 
 def list_parts(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    limit, after = min(request.get("MaxParts", _MOST), _MOST), int(request.get("PartNumberMarker", 0))
+    limit, after = Limit(request, "MaxParts"), min(int(request.get("PartNumberMarker", 0)), _MOST_PARTS)
     with Refusing(caller, request):
         upload = _find(engine, request)
         parts = engine.objects.uploads.parts(upload, after, limit + 1)
@@ -111,7 +110,7 @@ def list_parts(engine: Engine, caller: Caller, request: Parameters) -> Result:
 def list_multipart_uploads(engine: Engine, caller: Caller, request: Parameters) -> Result:
     if request.get("Delimiter"):
         raise Refusal("NotImplemented", "Rolling up uploads at a delimiter is not implemented", 501)
-    limit = min(request.get("MaxUploads", _MOST), _MOST)
+    limit = Limit(request, "MaxUploads")
     # A key marker alone stands behind all uploads of that key.
     key, id_ = request.get("KeyMarker", ""), request.get("UploadIdMarker") or ("\x7f" if "KeyMarker" in request else "")
     with Refusing(caller, request):

@@ -8,7 +8,7 @@ from groundfog.services.s3.refusals import InvalidArgument, InvalidRange, Invali
 from groundfog.wire.caller import Parameters
 from groundfog.wire.refusal import Refusal
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 @dataclass(frozen=True)
