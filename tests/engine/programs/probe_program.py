@@ -82,6 +82,13 @@ def learn() -> None:
     (HERE / "output" / "data" / "notes").write_text(os.environ["TRAINING_JOB_NAME"])
 
 
+def take_a_second() -> None:
+    print("begun")
+    time.sleep(1)
+    (HERE / "model" / "weights").write_text("it took a second")
+    print("done")
+
+
 def resume() -> None:
     """Count the runs in a checkpoint; wait in the first."""
     file = HERE / "checkpoints" / "runs"
