@@ -13,8 +13,6 @@ from groundfog.engine.logs import Cursor, Event, Found, Page, Pattern, Span, Str
 from groundfog.wire.caller import Caller, Parameters, Result
 from groundfog.wire.refusal import Refusal
 
-_GROUP_NAME = re.compile(r"[\.\-_/#A-Za-z0-9]+")
-_STREAM_NAME = re.compile(r"[^:*]*")
 _TOKEN = re.compile(r"([fb])/(\d{1,56})/s")
 _MOST_EVENTS = 10_000
 _PAGE = 50
@@ -25,7 +23,6 @@ _OLDEST, _FURTHEST = 14 * _DAY, 2 * 3_600_000
 
 
 def create_log_group(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    _check_name(_GROUP_NAME, request["logGroupName"], "logGroupName")
     try:
         engine.logs.create_group(request["logGroupName"])
     except Taken:
@@ -34,7 +31,6 @@ def create_log_group(engine: Engine, caller: Caller, request: Parameters) -> Res
 
 
 def create_log_stream(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    _check_name(_STREAM_NAME, request["logStreamName"], "logStreamName")
     try:
         engine.logs.create_stream(request["logGroupName"], request["logStreamName"])
     except Taken:
@@ -193,14 +189,6 @@ def _group_name(request: Parameters) -> str:
         ":*"
     )
     return name or str(request["logGroupIdentifier"])
-
-
-def _check_name(pattern: re.Pattern[str], name: str, at: str) -> None:
-    if len(name) > 512 or not pattern.fullmatch(name):
-        raise _invalid(
-            f"1 validation error detected: Value '{name[:600]}' at '{at}' failed to satisfy constraint: "
-            f"Member must satisfy regular expression pattern: {pattern.pattern}"
-        )
 
 
 def _group(caller: Caller, name: str, created: float) -> dict[str, Any]:
