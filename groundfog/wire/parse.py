@@ -106,7 +106,8 @@ def _located(request: Request, routed: Routed, body: Body) -> Parameters:
             if raw is not None and member.shape.type_name == "list":
                 raw = _unlisted(raw)
         elif member.location == "querystring":
-            raw = _from_query(member, request, routed)
+            values = request.query.get(member.key)
+            raw = values if values is None or member.shape.type_name == "list" else values[0]
         elif member.location == "uri":
             raw = routed.labels[member.key]
         else:
@@ -130,27 +131,12 @@ def _converted(routed: Routed, member: Member, raw: Any) -> Any:
         raise Refusal("InvalidArgument", text, 400, ArgumentName=member.key, ArgumentValue=raw) from error
 
 
-def _from_query(member: Member, request: Request, routed: Routed) -> Any:
-    if member.shape.type_name == "map":
-        return _map_from_query(member, request, routed) or None
-    values = request.query.get(member.key)
-    if values is None:
-        return None
-    return values if member.shape.type_name == "list" else values[0]
-
-
-def _map_from_query(member: Member, request: Request, routed: Routed) -> dict[str, Any]:
-    """A map takes every parameter that no other member is named for."""
-    others = {other.key for other in routed.operation.located if other.location == "querystring" and other != member}
-    many = member.shape.value.type_name == "list"
-    return {name: values if many else values[0] for name, values in request.query.items() if name not in others}
-
-
 def _meant(headers: dict[str, str], body: Body) -> dict[str, str]:
     """Headers as the client meant them: aws-chunked and its length are how a body travels, not what it is."""
-    if body.length is None or "x-amz-decoded-content-length" not in headers:
+    said = headers.get("content-encoding", "")
+    if "aws-chunked" not in said and "x-amz-decoded-content-length" not in headers:
         return headers
-    codings = [coding.strip() for coding in headers.get("content-encoding", "").split(",")]
+    codings = [coding.strip() for coding in said.split(",")]
     kept = ",".join(coding for coding in codings if coding and coding != "aws-chunked")
     meant = {name: text for name, text in headers.items() if name != "content-encoding"}
     return meant | {"content-length": str(body.length)} | ({"content-encoding": kept} if kept else {})

@@ -12,7 +12,7 @@ from groundfog.wire.request import Request
 from groundfog.wire.sign import scope_of
 
 _RPC_V2 = re.compile(r"/service/(?P<target>[^/]+)/operation/(?P<name>[^/]+)")
-_VIRTUAL_HOST = re.compile(r"(?P<bucket>.+)\.(s3[.-][\w.-]+|localhost)(:\d+)?", re.ASCII)
+_VIRTUAL_HOST = re.compile(r"(?P<bucket>.+?)\.s3[.-][\w.-]+(:\d+)?", re.ASCII)
 
 
 class Dialect(NamedTuple):
