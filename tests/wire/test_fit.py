@@ -46,7 +46,7 @@ def test_a_time_may_be_a_datetime_or_seconds(when: object) -> None:
         (
             "sagemaker",
             "ListModels",
-            {"Models": [{"ModelName": "m", "ModelArn": "a", "CreationTime": "now"}]},
+            {"Models": [{"CreationTime": "now"}]},
             "no time",
         ),
         ("sagemaker", "ListModels", {"Models": [], "NextToken": 1}, "is a string"),
