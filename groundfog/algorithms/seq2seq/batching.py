@@ -6,8 +6,10 @@ Letters of shapes here and in the network:
 Sequences stand in columns, [S, B] and [T, B], since a recurrent network goes through them step by step.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,25 +21,24 @@ from .vocabulary import BEGIN, END, PAD
 class Sequences:
     """Many sequences of ids in one array, 4 bytes an id."""
 
-    def __init__(self, sequences: Iterable[Sequence[int] | np.ndarray], longest: int) -> None:
-        """Sequences beyond `longest` ids are cut off there."""
-        lengths: list[int] = []
+    def __init__(self) -> None:
+        self._ids = array("i")
+        self._ends = array("q", [0])
 
-        def flow() -> Iterator[int]:
-            for sequence in sequences:
-                kept = sequence[:longest]
-                lengths.append(len(kept))
-                yield from kept
-
-        self._ids = np.fromiter(flow(), dtype=np.int32)
-        self.lengths = np.array(lengths, dtype=np.int64)
-        self._starts = np.concatenate([[0], np.cumsum(self.lengths)])
+    def append(self, sequence: Sequence[int]) -> None:
+        self._ids.extend(sequence)
+        self._ends.append(len(self._ids))
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self._ends) - 1
 
     def __getitem__(self, number: int) -> np.ndarray:
-        return self._ids[self._starts[number] : self._starts[number + 1]]
+        return np.array(self._ids[self._ends[number] : self._ends[number + 1]], dtype=np.int32)
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Of all of them; to be asked for when no more are appended."""
+        return np.diff(np.array(self._ends))
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,12 @@ class Corpus:
     def of(
         cls, pairs: Iterable[tuple[Sequence[int], Sequence[int]]], longest_source: int, longest_target: int
     ) -> "Corpus":
-        targets: list[np.ndarray] = []
-
-        def sources() -> Iterator[Sequence[int]]:
-            for source, target in pairs:
-                targets.append(np.asarray(target[:longest_target], dtype=np.int32))
-                yield source
-
-        # The sources draw the pairs from the stream and leave the targets behind.
-        return cls(Sequences(sources(), longest_source), Sequences(targets, longest_target))
+        """Sequences are cut off after so many ids."""
+        corpus = cls(Sequences(), Sequences())
+        for source, target in pairs:
+            corpus.sources.append(source[:longest_source])
+            corpus.targets.append(target[:longest_target])
+        return corpus
 
 
 @dataclass(frozen=True)

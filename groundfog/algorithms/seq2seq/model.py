@@ -108,7 +108,7 @@ class Seq2Seq:
         for name, corpus in (("training", train), ("validation", validation)):
             if not len(corpus):
                 raise InputFault(f"There are no {name} pairs: give at least one whose source is not empty")
-        self._network = network = self._build()
+        self._network = network = self._outline().to_empty(device=_device())
         initialise(network, self.hyperparameters)
         around = Surroundings(
             progress or (lambda record: None),
@@ -185,20 +185,26 @@ class Seq2Seq:
             ) from None
         model.source_vocabulary = Vocabulary.read(folder / "vocab.src.json")
         model.target_vocabulary = Vocabulary.read(folder / "vocab.trg.json")
-        model._network = network = model._build()
-        try:
-            network.load_state_dict(weights)
-        except RuntimeError as error:
-            raise InputFault(f"No seq2seq model: params.best does not fit config in {folder.name} ({error})") from None
-        network.eval()
+        model._adopt(weights)
         return model
 
-    def _build(self) -> Network:
+    def _adopt(self, weights: dict[str, torch.Tensor]) -> None:
+        """Weights as they lie in their file become the network, so that nothing is in memory twice."""
+        network = self._outline()
+        try:
+            network.load_state_dict(weights, assign=True)
+        except RuntimeError as error:
+            raise InputFault(f"No seq2seq model: params.best does not fit config ({error})") from None
+        if any(weight.dtype != torch.float32 for weight in weights.values()):
+            raise InputFault("No seq2seq model: the numbers in params.best are not of 32 bits")
+        self._network = network.to(_device())
+        self._network.eval()
+
+    def _outline(self) -> Network:
+        """A network whose weights have shapes and no place in memory: they are all set afterwards."""
         source_vocabulary, target_vocabulary = self.vocabularies
-        # Every weight is set afterwards, so the layers' own random initialisation is left out.
         with torch.device("meta"):
-            network = Network(self.hyperparameters, len(source_vocabulary), len(target_vocabulary))
-        return network.to_empty(device="cuda" if torch.cuda.is_available() else "cpu")
+            return Network(self.hyperparameters, len(source_vocabulary), len(target_vocabulary))
 
     @property
     def vocabularies(self) -> tuple[Vocabulary, Vocabulary]:
@@ -218,6 +224,10 @@ class Seq2Seq:
             options.max_seq_len_source,
             options.max_seq_len_target,
         )
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _held_out(pairs: list[Known], seed: int) -> tuple[list[Known], list[Known]]:
