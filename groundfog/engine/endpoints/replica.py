@@ -55,6 +55,7 @@ class Replica:
         self.outstanding = 0
         self._socket: int | None = None
         self._line: _Line | None = None
+        self._over = False
 
     async def ping(self, seconds: float) -> bool:
         """Whether it says, within so long, that it can predict."""
@@ -89,12 +90,13 @@ class Replica:
             self.outstanding -= 1
 
     def hang_up(self) -> None:
-        """From any thread. What still runs on the line ends there."""
+        """For good, on the supervising thread. What still runs on the line ends there."""
+        self._over = True
         line, self._line = self._line, None
-        if line is not None:
-            line.close()
         descriptor, self._socket = self._socket, None
-        if descriptor is not None:
+        if line is not None:
+            line.close(descriptor)
+        elif descriptor is not None:
             os.close(descriptor)
 
     def _path(self) -> str | None:
@@ -102,6 +104,8 @@ class Replica:
 
         A symbolic link in its place could lead the server to any socket of this machine.
         """
+        if self._over:
+            return None
         if self._socket is None:
             try:
                 descriptor = os.open(self.layout.socket, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -151,16 +155,23 @@ class _Line:
             raise TooSlow(f"No answer in {seconds:g} s.") from None
         except (aiohttp.ClientConnectionError, OSError) as problem:
             raise Unreached(str(problem) or type(problem).__name__) from None
-        except (aiohttp.ClientError, RuntimeError) as problem:
+        except RuntimeError as closed:
+            raise Unreached(str(closed)) from None
+        except aiohttp.ClientError as problem:
             raise Unanswered(str(problem)) from None
 
-    def close(self) -> None:
-        """From any thread."""
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._hang_up)
+    def close(self, descriptor: int | None) -> None:
+        """From any thread. The descriptor that the path names is closed last, on the loop that uses the path.
 
-    def _hang_up(self) -> None:
+        Otherwise its number might already name another replica's socket when a connection is made.
+        """
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._hang_up, descriptor)
+
+    def _hang_up(self, descriptor: int | None) -> None:
         self._closing = self._loop.create_task(self._session.close())
+        if descriptor is not None:
+            self._closing.add_done_callback(lambda _: os.close(descriptor))
 
 
 async def _read(content: "aiohttp.StreamReader") -> bytes:

@@ -29,7 +29,7 @@ class Supervisor:
     def __init__(self, endpoint: Resource, house: House, gone: Callable[[str], None]) -> None:
         self.name, self.status, self.routes = endpoint.name, endpoint.status, Routes({}, {})
         self._house, self._gone = house, gone
-        self._news = asyncio.Event()
+        self._news, self._over = asyncio.Event(), False
         self._seats: list[Seat] = []
         self._leaving: set[asyncio.Task[None]] = set()
         self._orphans: list[Replica] = []
@@ -41,13 +41,12 @@ class Supervisor:
             await asyncio.to_thread(remove, self._house, self.name, orphan)
         for seat in self._seats:
             seat.keep()
-        while self.status != "Deleting":
+        while not self._over:
             try:
                 await self._step()
             except Exception:
                 log.exception("Endpoint %s cannot be looked after; trying again.", self.name)
                 await asyncio.sleep(1)
-        await self._delete()
 
     def look(self, status: str) -> None:
         """The row has changed. On the supervising loop."""
@@ -88,7 +87,9 @@ class Supervisor:
             await self._deploy(endpoint)
         elif endpoint.status == "RollingBack":
             await self._roll_back()
-        elif endpoint.status != "Deleting":
+        elif endpoint.status == "Deleting":
+            await self._delete()
+        else:
             await self._news.wait()
 
     async def _deploy(self, endpoint: Resource) -> None:
@@ -119,8 +120,10 @@ class Supervisor:
         self._clear_out([])
         while self._leaving:
             await asyncio.wait(self._leaving)
+        # Off the list before the name is free, or its next owner would be taken off.
         self._gone(self.name)
         self._house.resources.delete("endpoint", self.name)
+        self._over = True
 
     def _fill_seats(self, deployment: Deployment, *, keep: bool = True) -> list[Seat]:
         """The seats of a deployment, as many as it wants."""
