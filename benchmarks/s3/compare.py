@@ -71,6 +71,13 @@ class Peer:
         return int(found[1]) / 1024
 
     @property
+    def seconds_of_cpu(self) -> float:
+        """That the server used so far, in itself and in the kernel: a measure that a busy machine does not spoil."""
+        assert self.process is not None
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
     def peak_memory(self) -> float:
         assert self.process is not None
         found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text())
@@ -106,8 +113,10 @@ def measure(peer: Peer, count: int, large: int) -> None:
     found["memory at rest, MiB"] = peer.memory
     for threads in (1, 8):
         keys = [f"{threads}/{number:06}" for number in range(count)]
-        found[f"small put/s, {threads} threads"] = count / send_all(s3, "put_object", keys, threads)
-        found[f"small get/s, {threads} threads"] = count / send_all(s3, "get_object", keys, threads)
+        for name in ("put", "get"):
+            before = peer.seconds_of_cpu
+            found[f"small {name}/s, {threads} threads"] = count / send_all(s3, f"{name}_object", keys, threads)
+            found[f"CPU per {name}, {threads} threads, ms"] = 1000 * (peer.seconds_of_cpu - before) / count
     found["boto3 put/s"] = count / 4 / timed(lambda: [_put(s3, n) for n in range(count // 4)])
     found["boto3 get/s"] = count / 4 / timed(lambda: [_get(s3, n) for n in range(count // 4)])
     listed = 0
