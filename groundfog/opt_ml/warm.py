@@ -1,7 +1,8 @@
 """An interpreter that has imported what takes long, and waits to become a program.
 
-`python -m groundfog.opt_ml.warm MODULE...` imports each module that is there, reads one line from standard input,
-`{"module": ..., "arguments": [...], "environment": {...}}`, and goes on as `python -m module arguments` would.
+`python -m groundfog.opt_ml.warm MODULE...` imports each module that is there, with the names that it offers, since a
+package may load them on demand. Then it reads one line from standard input, `{"module": ..., "arguments": [...],
+"environment": {...}}`, and goes on as `python -m module arguments` would.
 """
 
 import contextlib
@@ -15,8 +16,10 @@ from pathlib import Path
 
 def main(modules: list[str]) -> None:
     for module in modules:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(module)
+        with contextlib.suppress(Exception):
+            loaded = importlib.import_module(module)
+            for name in getattr(loaded, "__all__", ()) if loaded.__name__.startswith("groundfog.") else ():
+                getattr(loaded, name)
     line = sys.stdin.readline()
     if not line:
         return

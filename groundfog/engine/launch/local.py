@@ -21,6 +21,8 @@ from groundfog.engine.launch import Host, Program
 from groundfog.engine.sandbox import Sandbox, prepare
 
 _AGENT = Path(__file__).with_name("agent.py")
+MODULES = ("torch", "groundfog.algorithms.seq2seq")
+"""What takes long to import, and most jobs need. What is not installed is passed over."""
 _WHOLE_FILE = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 """`struct flock`: a lock of the open file, which the agent inherits, so that there is no moment without a holder."""
 
@@ -34,7 +36,7 @@ class Local:
         *,
         sandbox: Sandbox,
         warm: int = 0,
-        modules: Sequence[str] = ("torch",),
+        modules: Sequence[str] = MODULES,
         rest: float = 3.0,
     ) -> None:
         """`rest` is for how many seconds a new job has the machine to itself before the next spare is made."""
