@@ -18,7 +18,7 @@ from .errors import InputFault
 
 def main(arguments: list[str]) -> None:
     # Threads that wait asleep: where others work too, spinning ones make everything several times slower.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.putenv("OMP_WAIT_POLICY", "PASSIVE")
     match arguments:
         case ["train"]:
             run.train(train)
@@ -103,11 +103,10 @@ class HostedPredictor:
 
 
 def _use_threads(most: int) -> None:
-    """At most `most` of this process's cores: matrices of this size lose from more."""
+    """At most `most` of those that OMP_NUM_THREADS or the cores allow: matrices of this size lose from more."""
     import torch
 
-    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    torch.set_num_threads(int(asked) if asked.isdigit() and int(asked) else min(most, len(os.sched_getaffinity(0))))
+    torch.set_num_threads(min(most, torch.get_num_threads()))
 
 
 if __name__ == "__main__":
