@@ -1,5 +1,6 @@
 """The store: what is put is there, whole, whatever happens beside it."""
 
+import errno
 import hashlib
 import os
 import threading
@@ -234,3 +235,42 @@ def test_empty_folders_of_earlier_starts_go(tmp_path: Path) -> None:
         store.close()
     Objects(tmp_path).close()
     assert len(list((tmp_path / "blobs").iterdir())) == 2
+
+
+def test_where_no_link_can_be_had_a_copy_is_made(
+    objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, "another file system")
+
+    found = objects.put("b", "k", b"one")
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    objects.fetch(found, tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == b"one"
+    assert not (tmp_path / "target").samefile(found.blob)
+
+
+def test_where_the_kernel_copies_no_ranges_parts_are_joined_all_the_same(
+    objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EXDEV, "another file system")
+
+    monkeypatch.setattr(os, "copy_file_range", refuse)
+    upload = objects.uploads.begin("b", "k")
+    parts = []
+    for number, body in enumerate([b"x" * 3_000_000, b"y"], 1):
+        with objects.draft() as draft:
+            draft.write(body)
+            parts.append(objects.uploads.keep_part(draft, upload, number))
+    objects.uploads.complete(upload, parts)
+    assert objects.read("b", "k") == b"x" * 3_000_000 + b"y"
+
+
+def test_a_target_that_cannot_be_is_an_error(objects: Objects, tmp_path: Path) -> None:
+    found = objects.put("b", "k", b"one")
+    with pytest.raises(FileNotFoundError):
+        objects.fetch(found, tmp_path / "no folder" / "target")
+    found.blob.unlink()
+    with pytest.raises(FileNotFoundError, match="are gone"):
+        objects.copy(("b", "k"), ("b", "copy"))
