@@ -59,9 +59,10 @@ def serve(**given: Any) -> None:
     from groundfog import app
 
     _log_to(settings.home)
-    # uvicorn stops in order and then raises the signal again, for whoever wants to die of it. We end by returning.
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    signal.signal(signal.SIGINT, lambda *_: None)
+    # uvicorn stops in order and then raises the signal again, for whoever wants to die of it; before uvicorn runs,
+    # there is nothing to stop in order. Either way the end is a good one.
+    for asked in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(asked, lambda *_: sys.exit(0))
     try:
         with app.owned(settings.home), _listening(settings) as listening:
             engine = app.assemble(settings)
