@@ -124,6 +124,29 @@ def test_user_code_never_runs_in_a_spare(tmp_path: Path, walled: Sandbox) -> Non
     launcher.close()
 
 
+@pytest.mark.parametrize(
+    ("wish", "code", "last"),
+    [
+        (("end", "0"), 0, None),
+        (("end", "7"), 7, None),
+        (("succeed",), 0, "to standard error"),
+        (("no_such_wish",), 1, "KeyError: 'no_such_wish'"),
+        (("leave_a_thread",), 0, "the thread is done"),
+    ],
+)
+def test_a_spare_ends_as_an_interpreter_does(
+    tmp_path: Path, unwalled: Sandbox, wish: tuple[str, ...], code: int, last: str | None
+) -> None:
+    launcher = Local(tmp_path / "runs", sandbox=unwalled, warm=1, modules=("sqlite3",), rest=60)
+    launcher.warm_up()
+    directory = launcher.make()
+    wait_until(lambda: _loaded("groundfog.opt_ml.warm", "_sqlite3"))
+    launcher.start(directory, program(*wish))
+    assert wait_for_the_end(launcher, directory).exit_code == code
+    assert log_of(directory)[-1:] == ([] if last is None else [last])
+    launcher.close()
+
+
 def _loaded(module: str, library: str) -> bool:
     """Whether a process that runs the module has loaded the shared library."""
     for process in Path("/proc").iterdir():

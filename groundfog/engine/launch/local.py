@@ -21,8 +21,9 @@ from groundfog.engine.launch import Host, Program
 from groundfog.engine.sandbox import Sandbox, prepare
 
 _AGENT = Path(__file__).with_name("agent.py")
-MODULES = ("torch", "groundfog.algorithms.seq2seq")
-"""What takes long to import, and most jobs need. What is not installed is passed over."""
+MODULES = ("torch", "torch._dynamo", "groundfog.algorithms.seq2seq")
+"""What takes long to import, and most jobs need; torch loads the second when it makes its first optimizer, two seconds
+into a job. What is not installed is passed over."""
 _WHOLE_FILE = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 """`struct flock`: a lock of the open file, which the agent inherits, so that there is no moment without a holder."""
 

@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -143,6 +144,14 @@ def try_to_get_out(*targets: str) -> None:
     if resource.getrlimit(resource.RLIMIT_CORE)[0]:
         worked.append("may dump core")
     print("worked:", json.dumps(worked))
+
+
+def leave_a_thread() -> None:
+    def say() -> None:
+        time.sleep(0.3)
+        print("the thread is done")
+
+    threading.Thread(target=say).start()
 
 
 def leave_links() -> None:
