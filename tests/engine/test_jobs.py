@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from engine.hosts import program, wait_until
 
-from groundfog.engine.channels import Channel
+from groundfog.engine import jobs
+from groundfog.engine.channels import Channel, Interrupted
 from groundfog.engine.errors import Busy, Missing, Taken
 from groundfog.engine.jobs import Job, Jobs, Progress, progress_of
 from groundfog.engine.launch.local import Local
@@ -68,12 +69,15 @@ class House:
         return [transition.status for transition in self.progress(name).transitions]
 
     def says(self, name: str) -> list[str]:
-        (stream,) = self.logs.streams("/jobs", prefix=f"{name}/algo-1-")
-        return [event.message for event in self.logs.read("/jobs", stream.name, limit=100, span=Span()).events]
+        if "/jobs" not in [group.name for group in self.logs.groups()]:
+            return []
+        streams = self.logs.streams("/jobs", prefix=f"{name}/algo-1-")
+        pages = [self.logs.read("/jobs", stream.name, limit=100, span=Span()) for stream in streams]
+        return [event.message for page in pages for event in page.events]
 
     def waits(self, name: str) -> None:
         wait_until(lambda: self.progress(name).step == "training")
-        wait_until(lambda: "/jobs" in [group.name for group in self.logs.groups()] and "waiting" in self.says(name))
+        wait_until(lambda: "waiting" in self.says(name))
 
     def archive(self, key: str) -> dict[str, str]:
         with tarfile.open(fileobj=io.BytesIO(self.objects.read("b", key))) as tar:
@@ -174,6 +178,67 @@ def test_a_stopped_job_keeps_what_it_learned(house: House) -> None:
         house.jobs.stop("j")
     with pytest.raises(Missing):
         house.jobs.stop("no such job")
+
+
+def test_a_job_that_is_stopped_while_it_downloads_never_trains(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(*_: Any, interrupted: Callable[[], bool], **__: Any) -> None:
+        wait_until(interrupted)
+        raise Interrupted
+
+    monkeypatch.setattr(jobs, "fill", slowly)
+    house.submit("j", "learn", channels=TRAIN)
+    wait_until(lambda: house.progress("j").step == "downloading")
+    house.jobs.stop("j")
+    house.settled("j")
+    assert house.find("j").status == "Stopped"
+    assert house.statuses("j") == ["Starting", "Downloading", "Stopping", "Stopped"]
+    assert list((house.home / "runs").iterdir()) == []
+
+
+def test_a_server_that_closes_while_it_downloads_leaves_the_step_to_the_next(
+    tmp_path: Path, unwalled: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(*_: Any, interrupted: Callable[[], bool], **__: Any) -> None:
+        wait_until(interrupted)
+        raise Interrupted
+
+    house = House(tmp_path, unwalled)
+    house.jobs.start()
+    house.objects.put("b", "in/a", b"fog")
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs, "fill", slowly)
+        house.submit("j", "learn", channels=TRAIN, hyperparameters={"greeting": "hello"})
+        wait_until(lambda: house.progress("j").step == "downloading")
+        house.jobs.close()
+    house = house.again()
+    house.settled("j")
+    assert house.find("j").status == "Completed"
+    house.jobs.close()
+
+
+def test_a_bug_of_ours_fails_the_job_and_not_the_server(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs, "fill", fail)
+        house.submit("j", "learn", channels=TRAIN)
+        outcome = house.settled("j").outcome
+    assert outcome is not None and str(outcome.reason).startswith("InternalServerError: ")
+    house.submit("k", "succeed")
+    house.settled("k")
+    assert house.find("k").status == "Completed"
+
+
+def test_a_bucket_that_goes_while_the_job_trains_fails_it(house: House) -> None:
+    house.objects.create_bucket("going", "us-east-1")
+    house.submit("j", "wait_for_the_end", bucket="going")
+    house.waits("j")
+    house.objects.delete_bucket("going")
+    house.jobs.stop("j")
+    outcome = house.settled("j").outcome
+    assert outcome is not None
+    assert outcome.reason == "ClientError: The bucket going of S3OutputPath does not exist any more."
 
 
 def test_the_time_limit_stops_a_job_and_keeps_what_it_learned(house: House) -> None:

@@ -177,7 +177,7 @@ class Local:
                     stdin=stdin,
                     stdout=subprocess.DEVNULL,
                     stderr=complaints,
-                    env={"PATH": os.environ.get("PATH", os.defpath)},
+                    env={"PATH": os.defpath},
                     start_new_session=True,
                     pass_fds=(lock,),
                 )
