@@ -16,6 +16,7 @@ import random
 import re
 import tarfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +50,17 @@ PUBLISHED = {
     "checkpoint_threshold": "3",
 }
 QUICK = PUBLISHED | {
-    "rnn_num_hidden": "256",
+    "optimized_metric": "perplexity",
+    "batch_size": "32",
+    "checkpoint_frequency_num_batches": "1000",
+    "rnn_num_hidden": "128",
     "num_embed_source": "128",
     "num_embed_target": "128",
-    "batch_size": "128",
-    "learning_rate": "0.002",
-    "checkpoint_frequency_num_batches": "500",
-    "bleu_sample_size": "500",
-    "max_num_batches": "1500",
+    "learning_rate": "0.003",
+    "lr_scheduler_type": "fixed_rate_inv_t",
+    "fixed_rate_lr_half_life": "2",
+    "bleu_sample_size": "300",
+    "max_num_batches": "6000",
 }
 
 
@@ -77,7 +81,11 @@ def main() -> None:
     container = f"811284229777.dkr.ecr.{boto3.Session().region_name}.amazonaws.com/seq2seq:latest"
     role = execution_role()
     start_training(job_name, container, role, PUBLISHED if given.full else QUICK)
-    curve = watch(job_name, None if given.full else int(QUICK["max_num_batches"]))
+    try:
+        curve = watch(job_name, None if given.full else int(QUICK["max_num_batches"]))
+    except KeyboardInterrupt:
+        boto3.client("sagemaker").stop_training_job(TrainingJobName=job_name)
+        raise SystemExit(f"\nstopping {job_name}; its best model so far goes to S3") from None
     model_data = finished(job_name)
 
     endpoint_name = deploy(job_name, container, role, model_data, stamp)
@@ -188,7 +196,8 @@ def watch(job_name: str, batches: int | None) -> list[tuple[int, float]]:
     said = re.compile(r"Epoch\[(\d+)\] Batch \[(\d+)\]\tSpeed: ([\d.]+) samples/sec\tperplexity=([\d.]+)")
     curve: list[tuple[int, float]] = []
     with tqdm(total=batches, unit="batch", desc="training", smoothing=0.1, dynamic_ncols=True) as bar:
-        for line in follow(job_name):
+        for status, line in follow(job_name):
+            bar.set_description(f"{status:<11}")
             if found := said.search(line):
                 curve.append((len(curve) * 50 + 50, float(found[4])))
                 bar.update(curve[-1][0] - bar.n)
@@ -198,29 +207,27 @@ def watch(job_name: str, batches: int | None) -> list[tuple[int, float]]:
     return curve
 
 
-def follow(job_name: str) -> Any:
-    """The job's log lines as they appear, until it has ended."""
+def follow(job_name: str) -> Iterator[tuple[str, str]]:
+    """The job's secondary status and its log lines as they appear ("" when it has nothing new to say), to its end."""
     sagemaker, logs = boto3.client("sagemaker"), boto3.client("logs")
-    group, streams, tokens = "/aws/sagemaker/TrainingJobs", [], {}
+    group, tokens = "/aws/sagemaker/TrainingJobs", {}
     while True:
-        ended = sagemaker.describe_training_job(TrainingJobName=job_name)["TrainingJobStatus"] not in (
-            "InProgress",
-            "Stopping",
-        )
+        info = sagemaker.describe_training_job(TrainingJobName=job_name)
+        status = info["SecondaryStatus"]
+        yield status, ""
         try:
-            found = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job_name}/")["logStreams"]
-            streams = [stream["logStreamName"] for stream in found]
+            streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job_name}/")["logStreams"]
         except logs.exceptions.ResourceNotFoundException:
-            pass  # no job has said anything yet
-        for stream in streams:
+            streams = []  # no job has said anything yet
+        for stream in (found["logStreamName"] for found in streams):
             while True:
                 token = {"nextToken": tokens[stream]} if stream in tokens else {}
                 page = logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True, **token)
-                yield from (event["message"] for event in page["events"])
+                yield from ((status, event["message"]) for event in page["events"])
                 if page["nextForwardToken"] == tokens.get(stream):
                     break
                 tokens[stream] = page["nextForwardToken"]
-        if ended:
+        if info["TrainingJobStatus"] not in ("InProgress", "Stopping"):
             return
         time.sleep(1)
 

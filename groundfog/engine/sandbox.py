@@ -181,6 +181,9 @@ class Sandbox:
             "LOGNAME": "algo",
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
+            # Threads that wait asleep: where others work too, spinning ones make everything several times slower.
+            # It is read once, when the threads' library is loaded, so a warm interpreter must be born with it.
+            "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONDONTWRITEBYTECODE": "1",
             **({"PYTHONPATH": ":".join(map(str, self._modules))} if self._modules else {}),
             **more,
