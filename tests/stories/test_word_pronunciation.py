@@ -5,6 +5,7 @@ import json
 import random
 import struct
 import tarfile
+from typing import Any
 
 import boto3
 import numpy as np
@@ -13,7 +14,7 @@ from botocore.exceptions import ClientError
 
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/seq2seq:latest"
 VOCABULARY = {symbol: number for number, symbol in enumerate(["<pad>", "<unk>", "<s>", "</s>", *"ABCDEFGH"])}
-PREFIX = "seq2seq/reversal"
+BUCKET, PREFIX = "my-first-bucket", "seq2seq/reversal"
 
 
 def varint(number: int) -> bytes:
@@ -53,16 +54,46 @@ def targets(body: bytes) -> list[list[int]]:
 @pytest.fixture(scope="module")
 def made(client, server):
     """Everything up to an endpoint in service, once; the tests look at it from several sides."""
-    bucket = "my-first-bucket"
-    credentials = server.environment
+    upload(server)
+    sagemaker = client("sagemaker")
+    account = client("sts").get_caller_identity()["Account"]
+    role = f"arn:aws:iam::{account}:role/groundfog"
+    sagemaker.create_training_job(**training(role))
+    waiter = sagemaker.get_waiter("training_job_completed_or_stopped")
+    waiter.config.delay, waiter.config.max_attempts = 0.5, 240
+    waiter.wait(TrainingJobName="seq2seq-reversal")
+    info = sagemaker.describe_training_job(TrainingJobName="seq2seq-reversal")
+
+    sagemaker.create_model(
+        ModelName="seq2seq-reversal",
+        ExecutionRoleArn=role,
+        PrimaryContainer={"Image": IMAGE, "ModelDataUrl": info["ModelArtifacts"]["S3ModelArtifacts"]},
+    )
+    variant = {
+        "InstanceType": "ml.m4.xlarge",
+        "InitialInstanceCount": 1,
+        "ModelName": "seq2seq-reversal",
+        "VariantName": "AllTraffic",
+    }
+    sagemaker.create_endpoint_config(EndpointConfigName="Reversal", ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName="Seq2SeqEndpoint-reversal", EndpointConfigName="Reversal")
+    waiter = sagemaker.get_waiter("endpoint_in_service")
+    waiter.config.delay = 0.5
+    waiter.wait(EndpointName="Seq2SeqEndpoint-reversal")
+    yield info
+    sagemaker.delete_endpoint(EndpointName="Seq2SeqEndpoint-reversal")
+
+
+def upload(server) -> None:
+    keys = server.environment
     s3 = boto3.resource(
         "s3",
         endpoint_url=server.url,
         region_name="us-east-1",
-        aws_access_key_id=credentials["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=credentials["AWS_SECRET_ACCESS_KEY"],
+        aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
     )
-    s3.create_bucket(Bucket=bucket)
+    s3.create_bucket(Bucket=BUCKET)
     draw = random.Random(7)
     words = [[draw.randrange(4, 12) for _ in range(draw.randrange(1, 6))] for _ in range(3000)]
     records = [record(source=word, target=word[::-1]) for word in words]
@@ -73,18 +104,25 @@ def made(client, server):
         "vocab/vocab.trg.json": json.dumps(VOCABULARY, indent=4),
     }
     for key, body in files.items():
-        s3.Bucket(bucket).put_object(Key=f"{PREFIX}/{key}", Body=body)
+        s3.Bucket(BUCKET).put_object(Key=f"{PREFIX}/{key}", Body=body)
 
-    sagemaker = client("sagemaker")
-    account = client("sts").get_caller_identity()["Account"]
-    role = f"arn:aws:iam::{account}:role/groundfog"
-    sagemaker.create_training_job(
-        TrainingJobName="seq2seq-reversal",
-        AlgorithmSpecification={"TrainingImage": IMAGE, "TrainingInputMode": "File"},
-        RoleArn=role,
-        OutputDataConfig={"S3OutputPath": f"s3://{bucket}/{PREFIX}/"},
-        ResourceConfig={"InstanceCount": 1, "InstanceType": "ml.p2.xlarge", "VolumeSizeInGB": 50},
-        HyperParameters={
+
+def training(role: str) -> dict[str, Any]:
+    def channel(name: str) -> dict[str, Any]:
+        source = {
+            "S3DataType": "S3Prefix",
+            "S3Uri": f"s3://{BUCKET}/{PREFIX}/{name}/",
+            "S3DataDistributionType": "FullyReplicated",
+        }
+        return {"ChannelName": name, "DataSource": {"S3DataSource": source}}
+
+    return {
+        "TrainingJobName": "seq2seq-reversal",
+        "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+        "RoleArn": role,
+        "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/{PREFIX}/"},
+        "ResourceConfig": {"InstanceCount": 1, "InstanceType": "ml.p2.xlarge", "VolumeSizeInGB": 50},
+        "HyperParameters": {
             "max_seq_len_source": "10",
             "max_seq_len_target": "10",
             "optimized_metric": "bleu",
@@ -97,48 +135,9 @@ def made(client, server):
             "num_embed_target": "32",
             "max_num_batches": "300",
         },
-        StoppingCondition={"MaxRuntimeInSeconds": 3600},
-        InputDataConfig=[
-            {
-                "ChannelName": name,
-                "DataSource": {
-                    "S3DataSource": {
-                        "S3DataType": "S3Prefix",
-                        "S3Uri": f"s3://{bucket}/{PREFIX}/{name}/",
-                        "S3DataDistributionType": "FullyReplicated",
-                    }
-                },
-            }
-            for name in ("train", "vocab", "validation")
-        ],
-    )
-    waiter = sagemaker.get_waiter("training_job_completed_or_stopped")
-    waiter.config.delay, waiter.config.max_attempts = 0.5, 240
-    waiter.wait(TrainingJobName="seq2seq-reversal")
-    info = sagemaker.describe_training_job(TrainingJobName="seq2seq-reversal")
-
-    sagemaker.create_model(
-        ModelName="seq2seq-reversal",
-        ExecutionRoleArn=role,
-        PrimaryContainer={"Image": IMAGE, "ModelDataUrl": info["ModelArtifacts"]["S3ModelArtifacts"]},
-    )
-    sagemaker.create_endpoint_config(
-        EndpointConfigName="Reversal",
-        ProductionVariants=[
-            {
-                "InstanceType": "ml.m4.xlarge",
-                "InitialInstanceCount": 1,
-                "ModelName": "seq2seq-reversal",
-                "VariantName": "AllTraffic",
-            }
-        ],
-    )
-    sagemaker.create_endpoint(EndpointName="Seq2SeqEndpoint-reversal", EndpointConfigName="Reversal")
-    waiter = sagemaker.get_waiter("endpoint_in_service")
-    waiter.config.delay = 0.5
-    waiter.wait(EndpointName="Seq2SeqEndpoint-reversal")
-    yield info
-    sagemaker.delete_endpoint(EndpointName="Seq2SeqEndpoint-reversal")
+        "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+        "InputDataConfig": [channel("train"), channel("vocab"), channel("validation")],
+    }
 
 
 def ask(client, body, content_type="application/json"):
@@ -150,7 +149,7 @@ def ask(client, body, content_type="application/json"):
 def test_the_job_says_what_aws_says(made):
     assert made["TrainingJobStatus"] == made["SecondaryStatus"] == "Completed"
     assert made["ModelArtifacts"]["S3ModelArtifacts"] == (
-        f"s3://my-first-bucket/{PREFIX}/seq2seq-reversal/output/model.tar.gz"
+        f"s3://{BUCKET}/{PREFIX}/seq2seq-reversal/output/model.tar.gz"
     )
     passed = [transition["Status"] for transition in made["SecondaryStatusTransitions"]]
     assert [
@@ -167,11 +166,7 @@ def test_the_job_says_what_aws_says(made):
 
 
 def test_the_artefact_holds_what_the_walkthrough_shows(made, client):
-    body = (
-        client("s3")
-        .get_object(Bucket="my-first-bucket", Key=f"{PREFIX}/seq2seq-reversal/output/model.tar.gz")["Body"]
-        .read()
-    )
+    body = client("s3").get_object(Bucket=BUCKET, Key=f"{PREFIX}/seq2seq-reversal/output/model.tar.gz")["Body"].read()
     with tarfile.open(fileobj=io.BytesIO(body)) as tar:
         names = {name.removeprefix("./") for name in tar.getnames()}
         metrics = tar.extractfile(next(m for m in tar if m.name.removeprefix("./") == "metrics")).read().decode()
