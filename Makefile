@@ -33,7 +33,8 @@ slow: .venv/ready $(AWS)
 docs: .venv/ready
 	$(BIN)/python docs/generate.py
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
-	@echo "docs/_build/html/index.html"
+	$(BIN)/python docs/reference.py docs/_build/html/reference
+	@echo "docs/_build/html/index.html, and the API reference in docs/_build/html/reference/"
 
 constraints: .venv/ready
 	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt
