@@ -121,7 +121,9 @@ def refuse(refusal: Refusal, dialect: Dialect, request: Request) -> Response:
 
 
 def _s3_error(refusal: Refusal, status: int, request: Request) -> Response:
-    if request.method == "HEAD" or status in (204, 304):
+    if status == 304:
+        return Response(status, {name.lower(): str(value) for name, value in refusal.fields.items()})
+    if request.method == "HEAD" or status == 204:
         return Response(status)
     fields = {"Code": refusal.code, "Message": refusal.message} | refusal.fields
     root = ElementTree.Element("Error")

@@ -72,7 +72,8 @@ def dialect(request: Request) -> Dialect:
 
 
 def _is_form(request: Request) -> bool:
-    return (
+    """What is signed in S3's old way is S3's, whatever its content type: urllib calls all that it sends a form."""
+    return "AWSAccessKeyId" not in request.query and (
         request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
         or "Action" in request.query
     )

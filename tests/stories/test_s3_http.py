@@ -229,3 +229,23 @@ def write(s3: Any, name: str, acknowledged: dict[str, str]) -> None:
         except (BotoCoreError, ClientError):
             return
         number += 1
+
+
+def test_what_is_unchanged_is_named_by_its_etag(client):
+    s3 = client("s3")
+    s3.create_bucket(Bucket="unchanged")
+    etag = s3.put_object(Bucket="unchanged", Key="a", Body=b"a")["ETag"]
+    with pytest.raises(ClientError) as refused:
+        s3.get_object(Bucket="unchanged", Key="a", IfNoneMatch=etag)
+    answer = refused.value.response["ResponseMetadata"]
+    assert (answer["HTTPStatusCode"], answer["HTTPHeaders"]["etag"]) == (304, etag)
+
+
+def test_an_old_presigned_put_with_a_forms_content_type_is_still_s3s(client):
+    """urllib sends `application/x-www-form-urlencoded` unless told otherwise; the query protocol knows forms too."""
+    s3 = client("s3", signature_version="s3")
+    url = s3.generate_presigned_url("put_object", Params={"Bucket": "anything", "Key": "a"})
+    request = urllib.request.Request(url, data=b"a", method="PUT")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request)
+    assert b"<Error><Code>SignatureDoesNotMatch</Code>" in refused.value.read().replace(b"\n", b"")

@@ -26,7 +26,7 @@ class ReadConditions:
     def check(self, found: Object) -> None:
         self._check_match(found)
         if self._is_unchanged(found):
-            raise NotModified
+            raise NotModified(found.etag)
 
     def check_copy(self, found: Object) -> None:
         """Copying has no 304: everything is a failed condition."""

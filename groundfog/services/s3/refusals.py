@@ -72,8 +72,10 @@ class PreconditionFailed(Refusal):
 
 
 class NotModified(Refusal):
-    def __init__(self) -> None:
-        super().__init__("NotModified", "Not Modified", 304)
+    """Has no body: its fields are headers."""
+
+    def __init__(self, etag: str) -> None:
+        super().__init__("NotModified", "Not Modified", 304, ETag=f'"{etag}"')
 
 
 class InvalidRange(Refusal):
