@@ -11,6 +11,10 @@ SHELL  := /bin/bash
 demo: .venv/ready
 	@command -v bwrap > /dev/null || echo "bubblewrap is not installed: the built-in algorithm runs as a plain process, without a sandbox (apt install bubblewrap)"
 	@$(BIN)/groundfog exec --serve --home .demo -- $(BIN)/python walkthroughs/word_pronunciation.py --out .demo/out $(if $(FULL),--full)
+	@echo
+	@echo "Go on: $(BIN)/groundfog serve --home .demo      the endpoint answers again"
+	@echo "       eval \$$($(BIN)/groundfog env --home .demo)   in another terminal, then boto3 or aws as you know them"
+	@echo "       docs/guide.md                            what else it can do"
 
 test: lint $(AWS)
 	@rm -f .coverage*

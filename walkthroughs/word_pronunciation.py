@@ -1,7 +1,7 @@
 """A word in, its pronunciation out: CMUdict, the built-in seq2seq algorithm, an endpoint; all with plain boto3.
 
     eval $(groundfog env)
-    python walkthroughs/word_pronunciation.py            # about six minutes on two cores
+    python walkthroughs/word_pronunciation.py            # about five minutes on two cores
     python walkthroughs/word_pronunciation.py --full     # the published configuration, trained until it stops by itself
 
 It follows "Create a Word-Pronunciation sequence-to-sequence model using Amazon SageMaker", call for call. Nothing in
@@ -14,6 +14,7 @@ import json
 import math
 import random
 import re
+import sys
 import tarfile
 import time
 from collections.abc import Iterator
@@ -191,17 +192,23 @@ def start_training(job_name: str, container: str, role: str, hyperparameters: di
 
 
 def watch(job_name: str, batches: int | None) -> list[tuple[int, float]]:
-    """Follow the job's log to its end; (updates, perplexity) of the training data as they went by."""
-    said = re.compile(r"Epoch\[(\d+)\] Batch \[(\d+)\]\tSpeed: ([\d.]+) samples/sec\tperplexity=([\d.]+)")
-    curve: list[tuple[int, float]] = []
-    with tqdm(total=batches, unit="batch", desc="training", smoothing=0.1, dynamic_ncols=True) as bar:
+    """Follow the job's log to its end; (updates, loss per phoneme) of the training data as they went by."""
+    said = re.compile(r"Epoch\[\d+\] Batch \[\d+\]\tSpeed: ([\d.]+) samples/sec\tperplexity=([\d.]+)")
+    every, curve, before, since = 50, [], 0.0, 0
+    patience = 0.2 if sys.stderr.isatty() else 20
+    with tqdm(total=batches, unit="batch", smoothing=0.1, dynamic_ncols=True, mininterval=patience) as bar:
         for status, line in follow(job_name):
-            bar.set_description(f"{status:<11}")
+            bar.set_description(f"{status:<11}", refresh=False)
             if found := said.search(line):
-                curve.append((len(curve) * 50 + 50, float(found[4])))
-                bar.update(curve[-1][0] - bar.n)
-                bar.set_postfix_str(f"loss {math.log(float(found[4])):.3f}, {float(found[3]):.0f} pairs/s")
-            elif "\tValidation-" in line or "improved" in line:
+                # The log has the mean since the checkpoint; what these batches added to it is the news.
+                since += 1
+                mean = math.log(float(found[2]))
+                curve.append((len(curve) * every + every, since * mean - (since - 1) * before))
+                before = mean
+                bar.set_postfix_str(f"loss {curve[-1][1]:.3f}, {float(found[1]):.0f} pairs/s", refresh=False)
+                bar.update(every)
+            elif "\tValidation-" in line:
+                before, since = 0.0, 0
                 bar.write("  " + line.replace("\t", " "))
     return curve
 
@@ -283,7 +290,7 @@ def pronounce(endpoint_name: str, words: list[list[str]]) -> list[str]:
 def judge(endpoint_name: str, held_out: list[tuple[str, list[list[str]]]]) -> None:
     """Word and phoneme error rate: a word is right if it equals any of its pronunciations."""
     answers: list[list[str]] = []
-    for start in tqdm(range(0, len(held_out), 250), desc="held-out words", unit="request", leave=False):
+    for start in tqdm(range(0, len(held_out), 250), desc="held-out words", unit="request", leave=False, disable=None):
         part = held_out[start : start + 250]
         answers += [answer.split() for answer in pronounce(endpoint_name, [list(word) for word, _ in part])]
     rates = error_rates(answers, [spoken for _, spoken in held_out])
@@ -311,9 +318,9 @@ def draw_curve(curve: list[tuple[int, float]], checkpoints: list[dict[str, float
     axes.plot(*zip(*curve, strict=True), label="training", color="#4878a8", linewidth=1)
     every = curve[-1][0] / max(1, len(checkpoints))
     at = [every * number for number in range(1, len(checkpoints) + 1)]
-    axes.plot(at, [line["perplexity-val"] for line in checkpoints], "o-", label="validation", color="#c85a3c")
-    axes.set(xlabel="batches", ylabel="perplexity", yscale="log", title="Word pronunciation: perplexity as it learns")
-    axes.grid(alpha=0.3, which="both")
+    axes.plot(at, [math.log(line["perplexity-val"]) for line in checkpoints], "o-", label="validation", color="#c85a3c")
+    axes.set(xlabel="batches", ylabel="loss: cross-entropy per phoneme", ylim=(0, None), title="Word pronunciation")
+    axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(file, dpi=120, bbox_inches="tight")
 
