@@ -103,12 +103,11 @@ class HostedPredictor:
             raise serving.Refused(rejected.status, rejected.message) from rejected
 
 
-def _use_one_thread() -> None:
-    """Unless OMP_NUM_THREADS says otherwise: between steps this small, waiting for a second one costs more than it does."""
+def _use_threads(most: int) -> None:
+    """At most `most` of those that OMP_NUM_THREADS or the cores allow: matrices of this size lose from more."""
     import torch
 
-    asked = os.getenv("OMP_NUM_THREADS", "")
-    torch.set_num_threads(int(asked) if asked.isdigit() and int(asked) else 1)
+    torch.set_num_threads(min(most, torch.get_num_threads()))
 
 
 if __name__ == "__main__":
