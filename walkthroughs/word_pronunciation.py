@@ -52,14 +52,14 @@ PUBLISHED = {
 }
 QUICK = PUBLISHED | {
     "optimized_metric": "perplexity",
-    "checkpoint_frequency_num_batches": "500",
-    "rnn_num_hidden": "192",
+    "batch_size": "32",
+    "rnn_num_hidden": "160",
     "num_embed_source": "128",
     "num_embed_target": "128",
-    "learning_rate": "0.006",
+    "learning_rate": "0.005",
     "lr_scheduler_type": "fixed_rate_inv_t",
     "fixed_rate_lr_half_life": "1",
-    "max_num_batches": "3500",
+    "max_num_batches": "7000",
 }
 """A smaller model and a schedule for a few minutes."""
 

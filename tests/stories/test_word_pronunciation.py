@@ -4,6 +4,8 @@ import io
 import json
 import random
 import struct
+import subprocess
+import sys
 import tarfile
 from typing import Any
 
@@ -246,3 +248,17 @@ def test_what_the_job_cannot_use_is_its_failure_reason(client):
     assert reason.startswith("ClientError")
     assert "batch_size" in reason
     assert "foo" in reason
+
+
+def test_the_command_shows_the_same_log(made, server):
+    shown = subprocess.run(
+        [sys.executable, "-m", "groundfog", "logs", "seq2seq-reversal", "--follow", "--home", str(server.home)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Training finished. Best checkpoint: " in shown.stdout
+    status = subprocess.run(
+        [sys.executable, "-m", "groundfog", "status", "--home", str(server.home)], capture_output=True, text=True
+    )
+    assert "Completed" in next(line for line in status.stdout.splitlines() if "seq2seq-reversal" in line)
