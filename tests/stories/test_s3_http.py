@@ -206,7 +206,7 @@ def test_what_was_acknowledged_survives_a_kill(own_server: Callable[..., Server]
     for writer in writers:
         writer.join()
     s3 = server.start().client("s3")
-    assert len(acknowledged) > 60
+    assert len(acknowledged) > 50  # a writer takes a key off the list while it writes it anew
     for key, etag in acknowledged.items():
         got = s3.get_object(Bucket="kept", Key=key)
         assert got["ETag"] == etag == f'"{hashlib.md5(got["Body"].read()).hexdigest()}"'

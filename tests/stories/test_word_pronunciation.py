@@ -3,6 +3,7 @@
 import io
 import json
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -218,7 +219,8 @@ def test_the_log_is_in_cloudwatch(made, client):
         logGroupName=group, logStreamName=streams[0]["logStreamName"], startFromHead=True, limit=10000
     )
     said = [event["message"] for event in page["events"]]
-    assert any(line.startswith("Epoch[0] Batch [50]\tSpeed: ") for line in said)
+    speeds = [line for line in said if re.fullmatch(r"Epoch\[\d+\] Batch \[\d+\]\tSpeed: [\d.]+ samples/sec\t.+", line)]
+    assert len(speeds) == 6
     again = logs.get_log_events(
         logGroupName=group,
         logStreamName=streams[0]["logStreamName"],
