@@ -9,7 +9,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
-import google_crc32c
+import anycrc
 
 from groundfog.wire.refusal import Refusal
 from groundfog.wire.request import Request
@@ -27,21 +27,23 @@ class Hash(Protocol):
 
 
 class Crc:
-    """A 32-bit CRC with the manners of hashlib."""
+    """A CRC with the manners of hashlib. `size` is in bytes."""
 
-    def __init__(self, extend: Callable[[int, bytes], int]) -> None:
-        self._extend, self._value = extend, 0
+    def __init__(self, extend: Callable[[bytes, int], int], size: int) -> None:
+        self._extend, self._size, self._value = extend, size, 0
 
     def update(self, data: bytes, /) -> None:
-        self._value = self._extend(self._value, data)
+        self._value = self._extend(data, self._value)
 
     def digest(self) -> bytes:
-        return self._value.to_bytes(4, "big")
+        return self._value.to_bytes(self._size, "big")
 
 
+_CRC32C, _CRC64NVME = anycrc.Model("CRC32C"), anycrc.Model("CRC64-NVME")
 ALGORITHMS: dict[str, Callable[[], Hash]] = {
-    "crc32": lambda: Crc(lambda value, data: zlib.crc32(data, value)),
-    "crc32c": lambda: Crc(google_crc32c.extend),
+    "crc32": lambda: Crc(zlib.crc32, 4),
+    "crc32c": lambda: Crc(_CRC32C.calc, 4),
+    "crc64nvme": lambda: Crc(_CRC64NVME.calc, 8),
     "sha1": lambda: hashlib.sha1(usedforsecurity=False),
     "sha256": hashlib.sha256,
     "sha512": hashlib.sha512,

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
+import anycrc
 import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
@@ -181,3 +182,25 @@ def test_an_upload_completes_on_conditions(s3: Any, bucket: str) -> None:
     refused("PreconditionFailed", 412, call, **upload.it, **named, IfNoneMatch="*")
     upload.complete(part)
     assert s3.get_object(**upload.object)["Body"].read() == b"x"
+
+
+def test_parts_may_be_checked_by_crc64nvme(client):
+    """What AWS's command line sends unless told otherwise; the object's checksum is that of the whole."""
+    s3, crc = client("s3"), anycrc.Model("CRC64-NVME")
+    s3.create_bucket(Bucket="crc64")
+    bodies = [b"a" * (5 << 20), b"b"]
+    kind = {"ChecksumAlgorithm": "CRC64NVME"}
+    with pytest.raises(ClientError, match="The COMPOSITE checksum type cannot be used with the crc64nvme"):
+        s3.create_multipart_upload(Bucket="crc64", Key="k", **kind, ChecksumType="COMPOSITE")
+    upload = s3.create_multipart_upload(Bucket="crc64", Key="k", **kind)["UploadId"]
+    parts = []
+    for number, body in enumerate(bodies, start=1):
+        checksum = base64.b64encode(crc.calc(body).to_bytes(8, "big")).decode()
+        it = {"Bucket": "crc64", "Key": "k", "UploadId": upload, "PartNumber": number}
+        etag = s3.upload_part(**it, Body=body, ChecksumCRC64NVME=checksum)["ETag"]
+        parts.append({"PartNumber": number, "ETag": etag, "ChecksumCRC64NVME": checksum})
+    done = s3.complete_multipart_upload(
+        Bucket="crc64", Key="k", UploadId=upload, MultipartUpload={"Parts": parts}, ChecksumType="FULL_OBJECT"
+    )
+    assert done["ChecksumCRC64NVME"] == base64.b64encode(crc.calc(b"".join(bodies)).to_bytes(8, "big")).decode()
+    assert done["ChecksumType"] == "FULL_OBJECT"

@@ -143,10 +143,11 @@ def _checksum_kind(request: Parameters) -> dict[str, str]:
             )
         return {}
     Digests(algorithm)
-    kind = request.get("ChecksumType", "COMPOSITE")
-    if kind == "FULL_OBJECT" and algorithm.startswith("SHA"):
+    kind = request.get("ChecksumType", "FULL_OBJECT" if algorithm == "CRC64NVME" else "COMPOSITE")
+    never = "COMPOSITE" if algorithm == "CRC64NVME" else "FULL_OBJECT" if algorithm.startswith("SHA") else None
+    if kind == never:
         raise InvalidRequest(
-            f"The FULL_OBJECT checksum type cannot be used with the {algorithm.lower()} checksum algorithm."
+            f"The {kind} checksum type cannot be used with the {algorithm.lower()} checksum algorithm."
         )
     return {"ChecksumAlgorithm": algorithm, "ChecksumType": kind}
 
