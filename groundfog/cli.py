@@ -5,6 +5,7 @@ import logging
 import logging.handlers
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -230,10 +231,10 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 def _run(settings: Settings, command: tuple[str, ...]) -> int:
     around = {name: value for name, value in os.environ.items() if name not in ("AWS_PROFILE", "AWS_SESSION_TOKEN")}
+    if shutil.which(command[0]) is None:
+        raise click.ClickException(f"{command[0]}: no such command")
     try:
         return subprocess.run(command, env=around | _environment(settings), check=False).returncode
-    except FileNotFoundError:
-        raise click.ClickException(f"{command[0]}: no such command") from None
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 
