@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from groundfog.engine.errors import Unfit
 from groundfog.engine.launch import Program
@@ -71,14 +72,14 @@ class Sandbox:
 
     @functools.cached_property
     def missing(self) -> str:
-        """Why there is no wall; empty if there is one. Tried once, by running a program behind it."""
+        """Why there is no wall; empty if there is one. Tried once, by looking for this Python from behind it."""
         if _bubblewrap() is None:
             return "bubblewrap is not installed"
         with tempfile.TemporaryDirectory() as folder:
             directory = Path(folder)
             prepare(directory)
             self.hand_over(directory)
-            trial = self._walled(directory, Program(module="groundfog.opt_ml.layout", arguments=()))
+            trial = self._walled(directory, ["test", "-x", sys.executable])
             try:
                 tried = subprocess.run(trial.command, env=dict(trial.environment), capture_output=True, timeout=30)
             except subprocess.TimeoutExpired:
@@ -93,7 +94,7 @@ class Sandbox:
     def confine(self, directory: Path, program: Program) -> Confined:
         """How to run the program in the host's directory. Raises Unfit where that would not be safe."""
         if self.walled:
-            return self._walled(directory, program)
+            return self._walled(directory, _python(program), program.environment)
         if self._wanted and not program.trusted:
             raise Unfit(f"User code is not run without a sandbox, and {self.missing}")
         return self._plain(directory, program)
@@ -130,7 +131,9 @@ class Sandbox:
             most_processes=None,
         )
 
-    def _walled(self, directory: Path, program: Program) -> Confined:
+    def _walled(
+        self, directory: Path, command: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})
+    ) -> Confined:
         as_root = os.geteuid() == 0
         return Confined(
             command=[
@@ -141,9 +144,9 @@ class Sandbox:
                 *self._mounts(directory),
                 *("--chdir", "/opt/ml", "--"),
                 *(_become(_user(directory)) if as_root else ()),
-                *_python(program),
+                *command,
             ],
-            environment=self._environment(Path("/tmp"), program.environment),  # noqa: S108  its own
+            environment=self._environment(Path("/tmp"), environment),  # noqa: S108  its own
             folder=directory,
             nested=2,
             most_processes=_MOST_PROCESSES if as_root else None,
