@@ -59,7 +59,7 @@ QUICK = PUBLISHED | {
     "learning_rate": "0.005",
     "lr_scheduler_type": "fixed_rate_inv_t",
     "fixed_rate_lr_half_life": "1",
-    "max_num_batches": "9000",
+    "max_num_batches": "7000",
 }
 """A smaller model and a schedule for a few minutes."""
 
