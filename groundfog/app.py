@@ -3,11 +3,9 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from groundfog.engine import Engine
 from groundfog.engine.endpoints import Endpoints
@@ -21,8 +19,12 @@ from groundfog.engine.sandbox import Sandbox
 from groundfog.engine.state import Database
 from groundfog.services import bind
 from groundfog.settings import Settings
-from groundfog.wire.app import Wire
+from groundfog.wire.app import Send, Wire
 from groundfog.wire.caller import Key
+from groundfog.wire.request import Message, Receive
+
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
+"""What uvicorn runs: https://asgi.readthedocs.io"""
 
 OWNER = "groundfog"
 """The role in whose name the owner's key pair speaks: the SageMaker SDK wants its caller to be a role."""
@@ -47,11 +49,11 @@ def assemble(settings: Settings) -> Engine:
     )
 
 
-def build(engine: Engine, settings: Settings) -> ASGIApp:
+def build(engine: Engine, settings: Settings) -> Application:
     """The server: the wire over the services over the engine, and `GET /health` for whoever only asks if it lives."""
     wire = Wire(bind(engine), _Keys(engine.keys), settings.account)
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _live(engine, receive, send)
         elif scope["type"] == "http" and scope["path"] == "/health" and _unsigned(scope):
@@ -130,7 +132,7 @@ def _settle_in(engine: Engine) -> None:
     engine.resources.add("role", OWNER, role, tags={})
 
 
-def _unsigned(scope: Scope) -> bool:
+def _unsigned(scope: Message) -> bool:
     return b"X-Amz-" not in scope["query_string"] and all(name != b"authorization" for name, _ in scope["headers"])
 
 
