@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -230,31 +231,34 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _run(settings: Settings, command: tuple[str, ...]) -> int:
+    """The command's exit code, as a shell has it. Ctrl-C is the command's to answer; we are there until it has."""
     around = {name: value for name, value in os.environ.items() if name not in ("AWS_PROFILE", "AWS_SESSION_TOKEN")}
     if shutil.which(command[0]) is None:
         raise click.ClickException(f"{command[0]}: no such command")
-    try:
-        return subprocess.run(command, env=around | _environment(settings), check=False).returncode
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGINT, lambda *_: None)
+    code = subprocess.run(command, env=around | _environment(settings), check=False).returncode
+    return code if code >= 0 else 128 - code
 
 
 @contextmanager
 def _server(settings: Settings) -> Iterator[None]:
-    """A server of our own on a free port, for as long as the block lasts."""
+    """A server of our own on a free port, for as long as the block lasts. The terminal's Ctrl-C does not reach it."""
     command = [sys.executable, "-m", "groundfog", "serve", "--port", "0", "--home", str(settings.home)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as server:
+    with (
+        tempfile.TemporaryFile("w+") as complaints,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=complaints, start_new_session=True) as server,
+    ):
         try:
-            while _running(settings.home) is None or _running(settings.home) == {}:
+            while (_running(settings.home) or {}).get("pid") != server.pid:
                 if server.poll() is not None:
-                    assert server.stderr
-                    raise click.ClickException(f"the server did not start:\n{server.stderr.read().strip()}")
+                    complaints.seek(0)
+                    raise click.ClickException(f"the server did not start\n{complaints.read().strip()}")
                 time.sleep(0.02)
             click.echo(f"groundfog: a server for this command, with its state in {settings.home}", err=True)
             yield
         finally:
             server.terminate()
-            server.wait()
 
 
 @contextmanager

@@ -100,6 +100,37 @@ def test_exec_serve_brings_its_own_server_and_takes_it_away(tmp_path):
     assert run("env", "--home", str(tmp_path)).returncode == 1
 
 
+def test_exec_serve_over_a_home_that_is_taken_says_so(server):
+    refused = run("exec", "--serve", "--home", str(server.home), "--", "true")
+    assert refused.returncode == 1
+    assert "another server has" in refused.stderr
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 7), (signal.SIGTERM, 128 + signal.SIGTERM)])
+def test_exec_that_is_told_to_end_leaves_no_server(tmp_path, how, code):
+    """Ctrl-C reaches the command too, which may have something to say to the server before it ends."""
+    script = """
+import signal, sys, time, boto3
+def end(*_):
+    boto3.client("s3").create_bucket(Bucket="last-words")
+    sys.exit(7)
+signal.signal(signal.SIGINT, end)
+print("ready", flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen(
+        [*GROUNDFOG, "exec", "--serve", "--home", str(tmp_path), "--", sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        assert running.stdout.readline() == "ready\n"
+        # As a terminal does it: to every process of the group.
+        os.killpg(running.pid, how)
+        assert running.wait(timeout=20) == code
+    assert "not running" in run("status", "--home", str(tmp_path)).stdout
+
+
 def test_exec_of_what_is_not_there_says_so(server):
     refused = run("exec", "--home", str(server.home), "--", "no-such-command")
     assert refused.returncode == 1

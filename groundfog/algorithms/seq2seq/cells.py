@@ -63,18 +63,24 @@ class LSTMGates(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_output: Tensor, d_cell: Tensor) -> tuple[Tensor, Tensor]:
-        cell, opened, candidate, squashed = ctx.saved_tensors
-        enter, forget, leave = opened.chunk(3, 1)
-        hidden = cell.shape[1]
-        d_cell = torch.addcmul(d_cell, d_output * leave, 1 - squashed * squashed)
-        d_gates = torch.empty(cell.shape[0], 4 * hidden, dtype=cell.dtype, device=cell.device)
-        d_opened = d_gates[:, : 3 * hidden]
-        torch.mul(d_cell, candidate, out=d_opened[:, :hidden])
-        torch.mul(d_cell, cell, out=d_opened[:, hidden : 2 * hidden])
-        torch.mul(d_output, squashed, out=d_opened[:, 2 * hidden :])
-        d_opened *= opened * (1 - opened)
-        torch.mul(d_cell * enter, 1 - candidate * candidate, out=d_gates[:, 3 * hidden :])
-        return d_gates, d_cell * forget
+        return lstm_gates_backward(d_output, d_cell, *ctx.saved_tensors)
+
+
+def lstm_gates_backward(
+    d_output: Tensor, d_cell: Tensor, cell: Tensor, opened: Tensor, candidate: Tensor, squashed: Tensor
+) -> tuple[Tensor, Tensor]:
+    """From the derivatives of `lstm_gates`' first two results those of its arguments."""
+    enter, forget, leave = opened.chunk(3, 1)
+    hidden = cell.shape[1]
+    d_cell = torch.addcmul(d_cell, d_output * leave, 1 - squashed * squashed)
+    d_gates = torch.empty(cell.shape[0], 4 * hidden, dtype=cell.dtype, device=cell.device)
+    d_opened = d_gates[:, : 3 * hidden]
+    torch.mul(d_cell, candidate, out=d_opened[:, :hidden])
+    torch.mul(d_cell, cell, out=d_opened[:, hidden : 2 * hidden])
+    torch.mul(d_output, squashed, out=d_opened[:, 2 * hidden :])
+    d_opened *= opened * (1 - opened)
+    torch.mul(d_cell * enter, 1 - candidate * candidate, out=d_gates[:, 3 * hidden :])
+    return d_gates, d_cell * forget
 
 
 class GRUCell(nn.Module):

@@ -22,11 +22,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .attention import ATTENTIONS, mask_of
+from .attention import ATTENTIONS, MLP, Bilinear, Dot, mask_of
 from .batching import Source
-from .cells import CELLS, STATES, State
+from .cells import CELLS, STATES, LSTMCell, State
 from .encoder import Encoded
 from .hyperparameters import Hyperparameters
+from .unrolled import Unrolled
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,39 @@ class Decoder(nn.Module):
     def forward(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Tensor:
         """Scores [T, B, V] of the next tokens, told the right ones before: inputs [T, B]."""
         projected = self.cells[0].project(self.dropout(self.embedding(inputs)))  # type: ignore[operator]
+        if torch.is_grad_enabled() and self._usual:
+            return self.output(self._unrolled(projected, memory, state))  # type: ignore[no-any-return]
+        return self.output(self._step_by_step(projected, memory, state))  # type: ignore[no-any-return]
+
+    def _step_by_step(self, projected: Tensor, memory: Memory, state: DecoderState) -> Tensor:
+        """h~ of every step [T, B, H]."""
         said = []
         for gates in projected.unbind(0):
             state, _ = self._advance(gates, state, memory)
             said.append(state.fed)
-        return self.output(torch.stack(said))  # type: ignore[no-any-return]
+        return torch.stack(said)
+
+    @property
+    def _usual(self) -> bool:
+        """Whether the derivative is there that was written by hand."""
+        cell, *above = self.cells
+        scores = isinstance(self.attention, MLP | Dot | Bilinear)
+        return isinstance(cell, LSTMCell) and not above and scores and not self.hidden_dropout.p
+
+    def _unrolled(self, projected: Tensor, memory: Memory, state: DecoderState) -> Tensor:
+        """What `_step_by_step` returns, by a loop whose derivative takes less time."""
+        attention, ((hidden, cell),) = self.attention, state.layers
+        of_query = getattr(attention, "of_query", None)
+        of_hidden = self.combine_hidden.weight
+        if isinstance(of_query, nn.Linear):
+            of_hidden = torch.cat([of_hidden, of_query.weight])
+        direction = attention.direction.weight[0] if isinstance(attention, MLP) else None
+        # The attention's weights sum to 1, so the bias may as well be in what they weigh.
+        values = memory.values + self.combine_hidden.bias
+        of_step = self.cells[0].from_step.weight  # type: ignore[union-attr]
+        return Unrolled.apply(  # type: ignore[no-any-return, no-untyped-call]
+            projected, hidden, cell, memory.keys, values, memory.mask, of_step, of_hidden, direction
+        )
 
     def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> tuple[Tensor, DecoderState, Tensor]:
         """tokens [R] -> scores [R, V] of the next ones, the state, where it looked [B, Q, S]."""
