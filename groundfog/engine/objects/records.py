@@ -33,6 +33,7 @@ class Bucket:
     name: str
     region: str
     created: float
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +94,8 @@ class Part:
 
 
 def bucket_of(row: Row) -> Bucket:
-    return Bucket(name=row["name"], region=row["region"], created=row["created"])
+    tags = json.loads(row["tags"] or "{}")
+    return Bucket(name=row["name"], region=row["region"], created=row["created"], tags=tags)
 
 
 def object_of(row: Row, blobs: Path) -> Object:

@@ -71,6 +71,12 @@ class Objects:
             raise Busy(f"{bucket} holds objects") from None
         self._index.blobs.remove(blobs)
 
+    def tag_bucket(self, bucket: str, tags: Mapping[str, str]) -> None:
+        """Replace the tags. Raises NoBucket."""
+        with self._index.change() as here:
+            if not self._index.queries.tag_bucket(here, name=bucket, tags=json.dumps(tags)):
+                raise NoBucket(bucket)
+
     def find(self, bucket: str, key: str) -> Object:
         """Raises Missing, or its kind NoBucket."""
         found = self._index.find(bucket, key)

@@ -42,6 +42,25 @@ def list_objects_v2(engine: Engine, caller: Caller, request: Parameters) -> Resu
     return answer
 
 
+def list_object_versions(engine: Engine, caller: Caller, request: Parameters) -> Result:
+    """Where no bucket has versions, each object is its only one, `null`: cleaners delete what this lists."""
+    marker = request.get("KeyMarker", "")
+    if request.get("VersionIdMarker") and not marker:
+        raise InvalidArgument(
+            "A version-id marker cannot be specified without a key marker.",
+            "version-id-marker",
+            request["VersionIdMarker"],
+        )
+    page, limit = _page(engine, caller, request, after=marker)
+    text = Text(request)
+    answer = _answer(request, page, limit, text, Owner(caller))
+    answer["Versions"] = [{**entry, "VersionId": "null", "IsLatest": True} for entry in answer.pop("Contents")]
+    answer |= {"KeyMarker": text(marker), "VersionIdMarker": request.get("VersionIdMarker", "")}
+    if page.last is not None:
+        answer |= {"NextKeyMarker": text(page.last), "NextVersionIdMarker": "null"}
+    return answer
+
+
 class Limit(int):
     """How many entries a page may have: what is asked for, 1000 at most."""
 

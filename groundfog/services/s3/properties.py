@@ -129,14 +129,14 @@ class Tags(dict[str, str]):
         return cls(pairs).checked()
 
     @classmethod
-    def of_set(cls, tags: list[dict[str, str]]) -> "Tags":
+    def of_set(cls, tags: list[dict[str, str]], limit: int = LIMIT, of: str = "Object") -> "Tags":
         if len({tag["Key"] for tag in tags}) < len(tags):
             raise Refusal("InvalidTag", "Cannot provide multiple Tags with the same key", 400)
-        return cls((tag["Key"], tag["Value"]) for tag in tags).checked()
+        return cls((tag["Key"], tag["Value"]) for tag in tags).checked(limit, of)
 
-    def checked(self) -> "Tags":
-        if len(self) > self.LIMIT:
-            raise Refusal("BadRequest", f"Object tags cannot be greater than {self.LIMIT}", 400)
+    def checked(self, limit: int = LIMIT, of: str = "Object") -> "Tags":
+        if len(self) > limit:
+            raise Refusal("BadRequest", f"{of} tags cannot be greater than {limit}", 400)
         for key, value in self.items():
             if not 1 <= len(key) <= 128 or key.startswith("aws:"):
                 raise Refusal("InvalidTag", "The TagKey you have provided is invalid", 400, TagKey=key)
