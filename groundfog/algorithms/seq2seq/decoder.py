@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .attention import ATTENTIONS, MLP, Bilinear, Dot, mask_of
 from .batching import Source
@@ -99,10 +100,19 @@ class Decoder(nn.Module):
 
     def forward(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Tensor:
         """Scores [T, B, V] of the next tokens, told the right ones before: inputs [T, B]."""
-        projected = self.cells[0].project(self.dropout(self.embedding(inputs)))  # type: ignore[operator]
+        projected = self._projected(inputs)
         if torch.is_grad_enabled() and self._usual:
             return self.output(self._unrolled(projected, memory, state))  # type: ignore[no-any-return]
         return self.output(self._step_by_step(projected, memory, state))  # type: ignore[no-any-return]
+
+    def _projected(self, inputs: Tensor) -> Tensor:
+        """The tokens' part of the first cell's gates, [T, B] -> [T, B, G]."""
+        project: Callable[[Tensor], Tensor] = self.cells[0].project  # type: ignore[assignment]
+        dropping = self.training and self.dropout.p > 0
+        if dropping or self.embedding.num_embeddings >= inputs.numel():
+            return project(self.dropout(self.embedding(inputs)))
+        # Each token of a small vocabulary once instead of at all its places.
+        return functional.embedding(inputs, project(self.embedding.weight))
 
     def _step_by_step(self, projected: Tensor, memory: Memory, state: DecoderState) -> Tensor:
         """h~ of every step [T, B, H]."""
