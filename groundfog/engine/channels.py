@@ -1,7 +1,7 @@
 """Channels: from objects to a job's input folder.
 
 The part of a key that follows the channel's prefix becomes the path. Keys are not paths, though: what would leave the
-folder, or be a file and a folder at once, is refused.
+folder, or be a file and a folder at once, is refused. This is File mode; Pipe mode's FIFOs would be made here too.
 """
 
 import gzip
@@ -69,7 +69,7 @@ def fill(
     clear(folder)
     paths = _Paths()
     try:
-        for found, relative in _chosen(objects, channel):
+        for found, relative in chosen(objects, channel):
             if interrupted():
                 raise Interrupted
             target = folder / paths.take(relative.removesuffix(".gz") if channel.is_gzipped else relative, found.key)
@@ -85,11 +85,11 @@ def fill(
         raise Unfit(channel.if_empty)
 
 
-def _chosen(objects: Objects, channel: Channel) -> Iterator[tuple[Object, str]]:
+def chosen(objects: Objects, channel: Channel, after: str = "") -> Iterator[tuple[Object, str]]:
+    """Objects and their paths, from the one after the key `after`. Raises Unfit, Missing."""
     if channel.is_manifest:
-        yield from _named_by_manifest(objects, channel)
+        yield from _named_by_manifest(objects, channel, after)
         return
-    after = ""
     while page := objects.page(channel.bucket, channel.prefix, after):
         for found in page:
             if not (found.key.endswith("/") and found.size == 0):
@@ -104,7 +104,7 @@ def _below(prefix: str, key: str) -> str:
     return key[prefix.rfind("/") + 1 :]
 
 
-def _named_by_manifest(objects: Objects, channel: Channel) -> Iterator[tuple[Object, str]]:
+def _named_by_manifest(objects: Objects, channel: Channel, after: str) -> Iterator[tuple[Object, str]]:
     """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html"""
     uri = f"s3://{channel.bucket}/{channel.prefix}"
     try:
@@ -118,7 +118,8 @@ def _named_by_manifest(objects: Objects, channel: Channel) -> Iterator[tuple[Obj
     except (ValueError, TypeError, KeyError, IndexError):
         raise Unfit(f'{uri} is no manifest: a JSON list of {{"prefix": "s3://..."}} and the names below it') from None
     bucket, _, prefix = start.removeprefix("s3://").partition("/")
-    for name in names:
+    begun = [number for number, name in enumerate(names, start=1) if prefix + name == after]
+    for name in names[begun[-1] if begun else 0 :]:
         try:
             yield objects.find(bucket, prefix + name), name
         except Missing:
