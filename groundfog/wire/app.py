@@ -1,9 +1,11 @@
 """The pipeline: verify, route, parse, handler, render."""
 
 import asyncio
+import errno
 import inspect
 import logging
 import re
+import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -48,9 +50,9 @@ class Wire:
             return
         except Refusal as refusal:
             response = refuse(refusal, said, request)
-        except Exception:
+        except Exception as error:
             log.exception("%s %s failed, request id %s", request.method, request.path, request.id)
-            response = refuse(_failure(said), said, request)
+            response = refuse(_failure(said, error), said, request)
         await _send(response, said, request, send)
 
     async def answer(self, request: Request, said: Dialect) -> Response:
@@ -94,10 +96,21 @@ class Wire:
         return result
 
 
-def _failure(said: Dialect) -> Refusal:
-    if said.protocol == "rest-xml":
-        return Refusal("InternalError", "We encountered an internal error. Please try again.", 500)
-    return Refusal("InternalFailure", "The request processing has failed because of an unknown error.", 500)
+def _failure(said: Dialect, error: Exception) -> Refusal:
+    """A bug of ours says nothing; a disk that is full says so, since only the user can help there."""
+    is_s3 = said.protocol == "rest-xml"
+    text = "The request processing has failed because of an unknown error."
+    if is_s3:
+        text = "We encountered an internal error. Please try again."
+    if _is_full_disk(error):
+        text = "The disk on which this server keeps its state is full: make room and try again."
+    return Refusal("InternalError" if is_s3 else "InternalFailure", text, 500)
+
+
+def _is_full_disk(error: Exception) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 async def _send(response: Response, said: Dialect, request: Request, send: Send) -> None:

@@ -65,6 +65,30 @@ def test_a_new_bucket_has_the_settings_of_every_new_bucket(
     assert refusal(getattr(s3, operation), Bucket="no-such-bucket") == ("NoSuchBucket", 404)
 
 
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "delete_bucket_cors",
+        "delete_bucket_encryption",
+        "delete_bucket_lifecycle",
+        "delete_bucket_policy",
+        "delete_bucket_replication",
+        "delete_bucket_website",
+        "delete_public_access_block",
+    ],
+)
+def test_deleting_what_was_never_given_is_no_error(s3: Any, bucket: str, operation: str) -> None:
+    assert getattr(s3, operation)(Bucket=bucket)["ResponseMetadata"]["HTTPStatusCode"] == 204
+    assert refusal(getattr(s3, operation), Bucket="no-such-bucket") == ("NoSuchBucket", 404)
+
+
+def test_no_object_is_locked(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k")
+    for operation in (s3.get_object_legal_hold, s3.get_object_retention):
+        assert refusal(operation, Bucket=bucket, Key="k") == ("InvalidRequest", 400)
+        assert refusal(operation, Bucket=bucket, Key="none") == ("NoSuchKey", 404)
+
+
 def test_an_acl_gives_everything_to_the_owner_and_nothing_to_others(s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="k")
     for answer in (s3.get_bucket_acl(Bucket=bucket), s3.get_object_acl(Bucket=bucket, Key="k")):

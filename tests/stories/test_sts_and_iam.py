@@ -76,3 +76,19 @@ def test_a_policy_that_is_no_policy_is_refused(client):
     iam = client("iam")
     with pytest.raises(iam.exceptions.MalformedPolicyDocumentException):
         iam.create_role(RoleName="Broken", AssumeRolePolicyDocument="{}")
+
+
+def test_what_clients_ask_before_they_delete_has_an_answer(client):
+    iam = client("iam")
+    iam.create_role(RoleName="Leaving", AssumeRolePolicyDocument=TRUST)
+    assert iam.list_instance_profiles_for_role(RoleName="Leaving")["InstanceProfiles"] == []
+    iam.delete_role(RoleName="Leaving")
+    with pytest.raises(iam.exceptions.NoSuchEntityException):
+        iam.list_instance_profiles_for_role(RoleName="Leaving")
+    policy = iam.create_policy(PolicyName="Leaving", PolicyDocument=TRUST)["Policy"]
+    [version] = iam.list_policy_versions(PolicyArn=policy["Arn"])["Versions"]
+    assert (version["VersionId"], version["IsDefaultVersion"]) == ("v1", True)
+    assert "Document" not in version
+    iam.delete_policy(PolicyArn=policy["Arn"])
+    with pytest.raises(iam.exceptions.NoSuchEntityException):
+        iam.list_policy_versions(PolicyArn=policy["Arn"])

@@ -1,9 +1,11 @@
 """What a client is told when the answer is no: by a real server, to real clients and to rude ones."""
 
+import errno
 import http.client
 import json
 import logging
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -133,6 +135,26 @@ def test_a_bug_of_ours_says_nothing_but_an_id_that_the_log_has(
     assert "sauce" not in str(answer)
     logged = next(record for record in caplog.records if answer["ResponseMetadata"]["RequestId"] in record.message)
     assert logged.exc_info and "sauce" in str(logged.exc_info[1])
+
+
+@pytest.mark.parametrize("service", ["s3", "logs"])
+@pytest.mark.parametrize("trouble", [OSError(errno.ENOSPC, "no space"), "sqlite"])
+def test_a_full_disk_says_so(service: str, trouble: OSError | str) -> None:
+    def full(caller: Caller, request: Parameters) -> Result:
+        if isinstance(trouble, OSError):
+            raise trouble
+        with closing(sqlite3.connect(":memory:")) as here:
+            here.execute("PRAGMA max_page_count = 2")
+            here.execute("CREATE TABLE t (x)")
+            here.execute("INSERT INTO t VALUES (zeroblob(100000))")
+        return None
+
+    with served({"s3": {"list_buckets": full}, "logs": {"describe_log_groups": full}}) as toys:
+        client = toys.client(service)
+        error = _error(client.list_buckets if service == "s3" else client.describe_log_groups)
+    assert error["ResponseMetadata"]["HTTPStatusCode"] == 500
+    assert error["Error"]["Code"] == ("InternalError" if service == "s3" else "InternalFailure")
+    assert "disk" in error["Error"]["Message"] and "full" in error["Error"]["Message"]
 
 
 def test_a_result_that_does_not_fit_the_model_never_leaves(toys: Toys) -> None:

@@ -46,13 +46,11 @@ def get_policy_version(engine: Engine, caller: Caller, request: Parameters) -> R
         raise Refusal(
             "NoSuchEntity", f"Policy {request['PolicyArn']} version {request['VersionId']} does not exist.", 404
         )
-    version = {
-        "Document": quote(policy.document["Document"]),
-        "VersionId": "v1",
-        "IsDefaultVersion": True,
-        "CreateDate": policy.created,
-    }
-    return {"PolicyVersion": version}
+    return {"PolicyVersion": {**_version(policy), "Document": quote(policy.document["Document"])}}
+
+
+def list_policy_versions(engine: Engine, caller: Caller, request: Parameters) -> Result:
+    return {"Versions": [_version(_find(engine, request))], "IsTruncated": False}
 
 
 def list_policies(engine: Engine, caller: Caller, request: Parameters) -> Result:
@@ -84,6 +82,10 @@ def _find(engine: Engine, request: Parameters) -> Resource:
         return engine.resources.find("policy", request["PolicyArn"].rpartition("/")[2])
     except Missing:
         raise Refusal("NoSuchEntity", f"Policy {request['PolicyArn']} was not found.", 404) from None
+
+
+def _version(policy: Resource) -> dict[str, Any]:
+    return {"VersionId": "v1", "IsDefaultVersion": True, "CreateDate": policy.created}
 
 
 def _policy(caller: Caller, policy: Resource) -> dict[str, Any]:

@@ -131,6 +131,12 @@ def list_attached_role_policies(engine: Engine, caller: Caller, request: Paramet
     return {"AttachedPolicies": policies, "IsTruncated": False}
 
 
+def list_instance_profiles_for_role(engine: Engine, caller: Caller, request: Parameters) -> Result:
+    """None: there are no machines to put them on. Whoever deletes a role asks first."""
+    _find(engine, request)
+    return {"InstanceProfiles": [], "IsTruncated": False}
+
+
 def _find(engine: Engine, request: Parameters) -> Resource:
     try:
         return engine.resources.find("role", request["RoleName"])

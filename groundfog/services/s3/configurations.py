@@ -9,7 +9,7 @@ from typing import Any
 from groundfog.engine import Engine
 from groundfog.services.s3.buckets import Owner
 from groundfog.services.s3.properties import Tags
-from groundfog.services.s3.refusals import MalformedXML, Refusing
+from groundfog.services.s3.refusals import InvalidRequest, MalformedXML, Refusing
 from groundfog.wire.caller import Caller, Parameters, Result
 from groundfog.wire.refusal import Refusal
 
@@ -134,6 +134,54 @@ def get_object_lock_configuration(engine: Engine, caller: Caller, request: Param
     _need(engine, caller, request)
     text = "Object Lock configuration does not exist for this bucket"
     raise _none("ObjectLockConfigurationNotFoundError", text, request)
+
+
+def get_object_legal_hold(engine: Engine, caller: Caller, request: Parameters) -> Result:
+    raise _no_lock(engine, caller, request)
+
+
+def get_object_retention(engine: Engine, caller: Caller, request: Parameters) -> Result:
+    raise _no_lock(engine, caller, request)
+
+
+def delete_bucket_cors(engine: Engine, caller: Caller, request: Parameters) -> Result:
+    return _stays_away(engine, caller, request)
+
+
+def delete_bucket_encryption(engine: Engine, caller: Caller, request: Parameters) -> Result:
+    return _stays_away(engine, caller, request)
+
+
+def delete_bucket_lifecycle(engine: Engine, caller: Caller, request: Parameters) -> Result:
+    return _stays_away(engine, caller, request)
+
+
+def delete_bucket_policy(engine: Engine, caller: Caller, request: Parameters) -> Result:
+    return _stays_away(engine, caller, request)
+
+
+def delete_bucket_replication(engine: Engine, caller: Caller, request: Parameters) -> Result:
+    return _stays_away(engine, caller, request)
+
+
+def delete_bucket_website(engine: Engine, caller: Caller, request: Parameters) -> Result:
+    return _stays_away(engine, caller, request)
+
+
+def delete_public_access_block(engine: Engine, caller: Caller, request: Parameters) -> Result:
+    return _stays_away(engine, caller, request)
+
+
+def _stays_away(engine: Engine, caller: Caller, request: Parameters) -> Result:
+    """Deleting what is not there is no error in S3, and nothing of the kind can have been put."""
+    _need(engine, caller, request)
+    return {}
+
+
+def _no_lock(engine: Engine, caller: Caller, request: Parameters) -> Refusal:
+    with Refusing(caller, request):
+        engine.objects.find(request["Bucket"], request["Key"])
+    return InvalidRequest("Bucket is missing Object Lock Configuration")
 
 
 def _need(engine: Engine, caller: Caller, request: Parameters) -> None:
