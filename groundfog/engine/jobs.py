@@ -20,6 +20,7 @@ from groundfog.engine.channels import Channel, Interrupted, fill
 from groundfog.engine.errors import Busy, Missing, Unfit
 from groundfog.engine.launch import Host, Launcher, Program
 from groundfog.engine.logs import Logs
+from groundfog.engine.metrics import Metric, last_metrics
 from groundfog.engine.objects import Objects
 from groundfog.engine.outcomes import STOPPED, Outcome, Secondary, Status, failed, judge
 from groundfog.engine.resources import Document, Resource, Resources
@@ -61,6 +62,8 @@ class Job:
     """Where the output goes: `<prefix>/model.tar.gz` and `<prefix>/output.tar.gz`."""
     compress: bool = True
     log_group: str
+    metrics: dict[str, str] = field(default_factory=dict)
+    """What to look for in the log: regular expressions by metric."""
 
     @classmethod
     def read(cls, document: Document) -> "Job":
@@ -92,6 +95,8 @@ class Progress:
     artifacts: str | None = None
     """Where the model went: a key in the job's bucket."""
     outcome: Outcome | None = None
+    metrics: tuple[Metric, ...] = ()
+    """The last of each that the program said."""
 
     @property
     def secondary(self) -> Secondary:
@@ -104,6 +109,7 @@ class Progress:
                 **document,
                 "transitions": tuple(Transition(**transition) for transition in document["transitions"]),
                 "outcome": document["outcome"] and Outcome(**document["outcome"]),
+                "metrics": tuple(Metric(**metric) for metric in document.get("metrics", ())),
             }
         )
 
@@ -259,11 +265,13 @@ class Jobs:
                 return
             host = self._launcher.poll(directory)
         if host.phase == "exited":
-            self._end_training(name, host, directory)
+            self._end_training(name, job, host, directory)
 
-    def _end_training(self, name: str, host: Host, directory: Path) -> None:
+    def _end_training(self, name: str, job: Job, host: Host, directory: Path) -> None:
         stopping = self._resources.find(self._kind, name).status == "Stopping"
-        self._advance(name, "Uploading", step="uploading", outcome=judge(host, directory, stopping=stopping))
+        outcome = judge(host, directory, stopping=stopping)
+        metrics = last_metrics(directory / "log", job.metrics)
+        self._advance(name, "Uploading", step="uploading", outcome=outcome, metrics=metrics)
 
     def _upload(self, name: str, job: Job, progress: Progress, stopping: bool) -> None:
         assert progress.directory is not None and progress.outcome is not None

@@ -130,6 +130,36 @@ def test_an_empty_prefix_fails_the_job_in_aws_words_and_all_is_told_back(sagemak
     assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "team", "Value": "fog"}]
 
 
+def test_rules_that_only_watch_are_told_back_as_not_evaluated(sagemaker):
+    rule = {"RuleConfigurationName": "ProfilerReport", "RuleEvaluatorImage": "1.dkr.ecr.us-east-1.amazonaws.com/rules"}
+    rules = {"ProfilerRuleConfigurations": [rule], "DebugRuleConfigurations": [rule]}
+    sagemaker.create_training_job(**order("watched", **rules))
+    job = ended(sagemaker, "watched")
+    for kind in ("DebugRule", "ProfilerRule"):
+        assert job[f"{kind}Configurations"] == [rule]
+        (status,) = job[f"{kind}EvaluationStatuses"]
+        assert (status["RuleConfigurationName"], status["RuleEvaluationStatus"]) == ("ProfilerReport", "Stopped")
+        assert status["StatusDetails"] == "This server evaluates no rules."
+
+
+def test_every_member_that_has_no_bearing_here_is_taken(sagemaker):
+    given = {
+        "VpcConfig": {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]},
+        "RetryStrategy": {"MaximumRetryAttempts": 2},
+        "DebugHookConfig": {"S3OutputPath": "s3://training-stories/debug", "CollectionConfigurations": []},
+        "ProfilerConfig": {"S3OutputPath": "s3://training-stories/profile", "DisableProfiler": False},
+        "ExperimentConfig": {"ExperimentName": "e", "TrialName": "t"},
+        "EnableManagedSpotTraining": True,
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 90},
+        "Environment": {"WORD": "é"},
+        "EnableNetworkIsolation": True,
+    }
+    chained = {"SessionChainingConfig": {"EnableSessionTagChaining": True}}
+    sagemaker.create_training_job(**order("much-said", **given, **chained))
+    told = ended(sagemaker, "much-said")
+    assert {member: told[member] for member in given} == given
+
+
 def test_a_hyperparameter_that_is_wrong_fails_the_job_naming_it(sagemaker):
     words = channel(uri="s3://training-stories/words/")
     given = {"max_num_batches": "many"}

@@ -203,6 +203,13 @@ def test_the_endpoint_answers_recordio_with_recordio(made, client):
     assert targets(response["Body"].read()) == [[6, 5, 4], [11]]
 
 
+def test_the_last_metrics_are_those_of_the_log(made):
+    found = {metric["MetricName"]: metric["Value"] for metric in made["FinalMetricDataList"]}
+    assert found["validation:perplexity"] >= 1
+    assert 0 <= found["validation:accuracy"] <= 1
+    assert {"train:perplexity", "train:accuracy"} <= found.keys()
+
+
 def test_a_body_that_is_no_json_is_a_model_error(made, client):
     with pytest.raises(ClientError) as refused:
         ask(client, b"{nope")

@@ -19,16 +19,24 @@ _LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 _DAY = 86400
 _UNWRITTEN = (
     "CheckpointConfig",
-    "DebugRuleConfigurations",
     "MlflowConfig",
     "ModelPackageConfig",
-    "ProfilerRuleConfigurations",
     "ServerlessJobConfig",
     "TensorBoardOutputConfig",
 )
 _UNWRITTEN_OF_ALGORITHMS = ("AlgorithmName", "ContainerEntrypoint", "ContainerArguments", "TrainingImageConfig")
 _UNWRITTEN_OF_RESOURCES = ("InstanceGroups", "InstancePlacementConfig", "InstancePreferences", "TrainingPlanArn")
 _ENDED = ("Completed", "Failed", "Stopped")
+_UNTOLD = ("TrainingJobName", "Tags", "SessionChainingConfig")
+"""What DescribeTrainingJob has no member for, or another place."""
+_METRICS = {
+    f"{channel}:{metric}": rf"^Checkpoint \[\d+\]\t{title}-{metric}=(\S+)"
+    for channel, title in (("train", "Train"), ("validation", "Validation"))
+    for metric in ("perplexity", "accuracy", "bleu")
+}
+"""What built-in algorithms say at a checkpoint, under the names that AWS gives it."""
+_RULES = {"DebugRule": "DebugRuleConfigurations", "ProfilerRule": "ProfilerRuleConfigurations"}
+"""Rules watch a job and change nothing in it. None is evaluated here, and their statuses say so."""
 
 
 def create_training_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
@@ -60,6 +68,7 @@ def describe_training_job(engine: Engine, caller: Caller, request: Parameters) -
         "LastModifiedTime": job.modified,
         **_times(progress),
         **_result(job, progress),
+        **_rules(job),
     }
 
 
@@ -183,6 +192,7 @@ def _job(caller: Caller, request: Parameters, name: str) -> Job:
         prefix="/".join(part for part in (prefix.rstrip("/"), name, "output") if part),
         compress=output.get("CompressionType", "GZIP") == "GZIP",
         log_group=_LOG_GROUP,
+        metrics=_METRICS,
     )
 
 
@@ -236,7 +246,7 @@ def _hosts(instance_type: str) -> dict[str, Any]:
 
 def _told(request: Parameters) -> Document:
     """The request as DescribeTrainingJob gives it back, with the defaults that AWS fills in."""
-    told = {name: value for name, value in request.items() if name not in ("TrainingJobName", "Tags")}
+    told = {name: value for name, value in request.items() if name not in _UNTOLD}
     if "InputDataConfig" in request:
         told["InputDataConfig"] = [
             {
@@ -294,7 +304,28 @@ def _result(job: Resource, progress: Progress) -> Document:
     result: Document = {"ModelArtifacts": {"S3ModelArtifacts": f"s3://{order.bucket}/{artifacts}"}}
     if job.status == "Failed" and progress.outcome is not None:
         result["FailureReason"] = progress.outcome.reason
+    if progress.metrics:
+        result["FinalMetricDataList"] = [
+            {"MetricName": metric.name, "Value": metric.value, "Timestamp": metric.at} for metric in progress.metrics
+        ]
     return result
+
+
+def _rules(job: Resource) -> Document:
+    notes = job.document["notes"]
+    return {
+        f"{kind}EvaluationStatuses": [
+            {
+                "RuleConfigurationName": rule["RuleConfigurationName"],
+                "RuleEvaluationStatus": "Stopped",
+                "StatusDetails": "This server evaluates no rules.",
+                "LastModifiedTime": job.created,
+            }
+            for rule in notes[member]
+        ]
+        for kind, member in _RULES.items()
+        if notes.get(member)
+    }
 
 
 def _summary(caller: Caller, job: Resource) -> Document:
