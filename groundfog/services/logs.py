@@ -5,6 +5,7 @@ import itertools
 import json
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 from groundfog.engine import Engine
@@ -17,6 +18,7 @@ _TOKEN = re.compile(r"([fb])/(\d{1,56})/s")
 _MOST_EVENTS = 10_000
 _PAGE = 50
 _MOST_BYTES_PUT = 1 << 20
+_MOST_TAGS = 50
 _DAY = 86_400_000
 _OLDEST, _FURTHEST = 14 * _DAY, 2 * 3_600_000
 """Milliseconds by which an event that is put may lie back or ahead."""
@@ -24,9 +26,39 @@ _OLDEST, _FURTHEST = 14 * _DAY, 2 * 3_600_000
 
 def create_log_group(engine: Engine, caller: Caller, request: Parameters) -> Result:
     try:
-        engine.logs.create_group(request["logGroupName"])
+        engine.logs.create_group(request["logGroupName"], _few(request.get("tags", {})))
     except Taken:
         raise Refusal("ResourceAlreadyExistsException", "The specified log group already exists") from None
+    return None
+
+
+def list_tags_for_resource(engine: Engine, caller: Caller, request: Parameters) -> Result:
+    return {"tags": _tags(engine, _tagged(request))}
+
+
+def list_tags_log_group(engine: Engine, caller: Caller, request: Parameters) -> Result:
+    return {"tags": _tags(engine, request["logGroupName"])}
+
+
+def tag_resource(engine: Engine, caller: Caller, request: Parameters) -> Result:
+    _change_tags(engine, _tagged(request), lambda tags: _few(tags | request["tags"]))
+    return None
+
+
+def tag_log_group(engine: Engine, caller: Caller, request: Parameters) -> Result:
+    _change_tags(engine, request["logGroupName"], lambda tags: _few(tags | request["tags"]))
+    return None
+
+
+def untag_resource(engine: Engine, caller: Caller, request: Parameters) -> Result:
+    gone = request["tagKeys"]
+    _change_tags(engine, _tagged(request), lambda tags: {key: tags[key] for key in tags if key not in gone})
+    return None
+
+
+def untag_log_group(engine: Engine, caller: Caller, request: Parameters) -> Result:
+    gone = request["tags"]
+    _change_tags(engine, request["logGroupName"], lambda tags: {key: tags[key] for key in tags if key not in gone})
     return None
 
 
@@ -138,6 +170,35 @@ def filter_log_events(engine: Engine, caller: Caller, request: Parameters) -> Re
     page, more = first_page(found, request.get("limit", _MOST_EVENTS))
     token = {"nextToken": base64.urlsafe_b64encode(json.dumps(page[-1].cursor).encode()).decode()} if more else {}
     return {"events": [_found(one) for one in page], "searchedLogStreams": [], **token}
+
+
+def _tagged(request: Parameters) -> str:
+    """The group whose ARN it is; nothing else here has tags."""
+    arn: str = request["resourceArn"]
+    _, found, name = arn.partition(":log-group:")
+    if not found:
+        raise _invalid(f"{arn} is not the ARN of a log group.")
+    return name
+
+
+def _tags(engine: Engine, group: str) -> dict[str, str]:
+    try:
+        return engine.logs.tags(group)
+    except Missing:
+        raise _no_group() from None
+
+
+def _change_tags(engine: Engine, group: str, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
+    try:
+        engine.logs.change_tags(group, change)
+    except Missing:
+        raise _no_group() from None
+
+
+def _few(tags: dict[str, str]) -> dict[str, str]:
+    if len(tags) > _MOST_TAGS:
+        raise Refusal("TooManyTagsException", f"A log group can have at most {_MOST_TAGS} tags.")
+    return tags
 
 
 def _page(engine: Engine, group: str, request: Parameters) -> Page:

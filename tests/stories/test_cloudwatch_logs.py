@@ -167,3 +167,22 @@ def test_events_that_cannot_be_put_are_refused(logs, stream, now):
     for token in ("nonsense", "f/999999999/s"):
         refused(logs.get_log_events, "InvalidParameterException", "nextToken is invalid", **stream, nextToken=token)
     refused(logs.create_log_group, "InvalidParameterException", "at 'logGroupName'", logGroupName="a b")
+
+
+def test_a_group_keeps_its_tags(logs):
+    group = "/stories/tagged"
+    logs.create_log_group(logGroupName=group, tags={"team": "sounds"})
+    arn = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"][0]["logGroupArn"]
+    assert logs.list_tags_for_resource(resourceArn=arn)["tags"] == {"team": "sounds"}
+    logs.tag_resource(resourceArn=arn, tags={"a": "1", "b": "é"})
+    logs.untag_resource(resourceArn=arn, tagKeys=["team", "never"])
+    logs.tag_log_group(logGroupName=group, tags={"a": "2"})
+    assert logs.list_tags_log_group(logGroupName=group)["tags"] == {"a": "2", "b": "é"}
+    logs.untag_log_group(logGroupName=group, tags=["b"])
+    assert logs.list_tags_log_group(logGroupName=group)["tags"] == {"a": "2"}
+    many = {str(number): "" for number in range(50)}
+    refused(logs.tag_resource, "TooManyTagsException", "at most 50", resourceArn=arn, tags=many)
+    assert logs.list_tags_log_group(logGroupName=group)["tags"] == {"a": "2"}
+    logs.delete_log_group(logGroupName=group)
+    refused(logs.list_tags_for_resource, "ResourceNotFoundException", "does not exist", resourceArn=arn)
+    refused(logs.list_tags_for_resource, "InvalidParameterException", "log group", resourceArn="arn:aws:logs:::x:y")

@@ -3,10 +3,11 @@
 import contextlib
 import heapq
 import itertools
+import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import IntegrityError, Row
@@ -80,12 +81,28 @@ class Logs:
         self._root, self._state = root, state
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def create_group(self, name: str) -> None:
+    def create_group(self, name: str, tags: Mapping[str, str] | None = None) -> None:
         """Raises Taken."""
         try:
-            self._state.queries.add_log_group(self._state.here, name=name, created=time.time())
+            self._state.queries.add_log_group(
+                self._state.here, name=name, created=time.time(), tags=json.dumps(tags or {})
+            )
         except IntegrityError:
             raise Taken(name) from None
+
+    def tags(self, group: str) -> dict[str, str]:
+        """Raises Missing."""
+        row = self._state.queries.find_log_group(self._state.here, name=group)
+        if row is None:
+            raise Missing(group)
+        found: dict[str, str] = json.loads(row["tags"])
+        return found
+
+    def change_tags(self, group: str, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
+        """Raises Missing, and what `change` raises."""
+        with self._state.transaction() as here:
+            tags = change(self.tags(group))
+            self._state.queries.tag_log_group(here, name=group, tags=json.dumps(tags))
 
     def delete_group(self, name: str) -> None:
         """With all its streams. Raises Missing."""

@@ -1,12 +1,15 @@
 -- name: add_log_group!
 -- A name that is taken raises sqlite3.IntegrityError.
-INSERT INTO log_group (name, created) VALUES (:name, :created);
+INSERT INTO log_group (name, created, tags) VALUES (:name, :created, :tags);
 
 -- name: add_log_group_if_new!
 INSERT INTO log_group (name, created) VALUES (:name, :created) ON CONFLICT DO NOTHING;
 
 -- name: find_log_group^
-SELECT name, created FROM log_group WHERE name = :name;
+SELECT name, created, tags FROM log_group WHERE name = :name;
+
+-- name: tag_log_group!
+UPDATE log_group SET tags = :tags WHERE name = :name;
 
 -- name: log_groups
 -- In the order of names, those after `after` only.
