@@ -45,6 +45,10 @@ def unpack(file: Path, folder: Path, *, most_members: int = MOST_MEMBERS, most_b
                 if number >= most_members:
                     raise Unfit(f"the archive holds more than {most_members} members")
                 most_bytes -= _extract(tar, member, folder, most_bytes)
+    except tarfile.ReadError as error:
+        # Of a file that is nothing it knows, tarfile says how each format took it, in five lines.
+        said = "it begins as none" if "\n" in str(error) else str(error)
+        raise Unfit(f"it is no readable tar archive ({said})") from None
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise Unfit(f"it is no readable tar archive ({error})") from None
     except OSError as error:

@@ -118,3 +118,11 @@ def test_clearing_keeps_the_folder_itself(tmp_path: Path) -> None:
     assert folder.stat().st_ino == before
     assert list(folder.iterdir()) == []
     assert (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize("body", [b"", b"not a tar", b"x" * 2000])
+def test_what_is_no_archive_is_refused_in_one_line(tmp_path: Path, body: bytes) -> None:
+    (tmp_path / "model.tar.gz").write_bytes(body)
+    with pytest.raises(Unfit, match="no readable tar archive") as refused:
+        archive.unpack(tmp_path / "model.tar.gz", tmp_path / "model")
+    assert "\n" not in str(refused.value)

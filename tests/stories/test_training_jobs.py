@@ -81,6 +81,20 @@ def refused(call, code, text, **request):
             "NotImplemented",
             "InstanceCount of more than 1",
         ),
+        ({"EnableManagedSpotTraining": True}, "ValidationException", "Invalid MaxWaitTimeInSeconds. With Enable"),
+        (
+            {"StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60}},
+            "ValidationException",
+            "It must not be given unless EnableManagedSpotTraining is true",
+        ),
+        (
+            {
+                "EnableManagedSpotTraining": True,
+                "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 59},
+            },
+            "ValidationException",
+            "equal to or greater than MaxRuntimeInSeconds",
+        ),
         ({"CheckpointConfig": {"S3Uri": "s3://b/c"}}, "NotImplemented", "CheckpointConfig"),
         (
             {"InputDataConfig": [channel(kind="AugmentedManifestFile")]},

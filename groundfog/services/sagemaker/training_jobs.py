@@ -127,6 +127,7 @@ def _check(request: Parameters) -> None:
     _check_mode(algorithm["TrainingInputMode"])
     _check_channels(request.get("InputDataConfig", []))
     _check_resources(request.get("ResourceConfig"))
+    _check_spot(request)
 
 
 def _check_channels(channels: list[Document]) -> None:
@@ -163,6 +164,21 @@ def _check_resources(resources: Document | None) -> None:
         raise _invalid("InstanceCount must be at least 1.")
     if count > 1:
         raise Unwritten("InstanceCount of more than 1")
+
+
+def _check_spot(request: Parameters) -> None:
+    limits = request.get("StoppingCondition", {})
+    wait = limits.get("MaxWaitTimeInSeconds")
+    if not request.get("EnableManagedSpotTraining"):
+        if wait is not None:
+            raise _invalid(
+                "Invalid MaxWaitTimeInSeconds. It must not be given unless EnableManagedSpotTraining is true."
+            )
+    elif wait is None or wait < limits.get("MaxRuntimeInSeconds", _DAY):
+        raise _invalid(
+            "Invalid MaxWaitTimeInSeconds. With EnableManagedSpotTraining it must be given, and be equal to or greater "
+            "than MaxRuntimeInSeconds."
+        )
 
 
 def _invalid(text: str) -> Refusal:
