@@ -92,3 +92,19 @@ def test_what_clients_ask_before_they_delete_has_an_answer(client):
     iam.delete_policy(PolicyArn=policy["Arn"])
     with pytest.raises(iam.exceptions.NoSuchEntityException):
         iam.list_policy_versions(PolicyArn=policy["Arn"])
+
+
+def test_the_policy_of_another_account_is_another_policy(client):
+    iam = client("iam")
+    policy = iam.create_policy(PolicyName="Ours", PolicyDocument=TRUST, Path="/team/")["Policy"]
+    iam.create_role(RoleName="Careful", AssumeRolePolicyDocument=TRUST)
+    theirs = policy["Arn"].replace(policy["Arn"].split(":")[4], "999999999999")
+    for call in (iam.get_policy, iam.delete_policy, iam.list_policy_versions):
+        with pytest.raises(iam.exceptions.NoSuchEntityException):
+            call(PolicyArn=theirs)
+    with pytest.raises(iam.exceptions.NoSuchEntityException):
+        iam.attach_role_policy(RoleName="Careful", PolicyArn=theirs)
+    iam.attach_role_policy(RoleName="Careful", PolicyArn=policy["Arn"])
+    iam.detach_role_policy(RoleName="Careful", PolicyArn=policy["Arn"])
+    assert iam.get_policy(PolicyArn=policy["Arn"])["Policy"]["Arn"] == policy["Arn"]
+    iam.delete_policy(PolicyArn=policy["Arn"])

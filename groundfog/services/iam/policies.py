@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -36,12 +37,12 @@ def create_policy(engine: Engine, caller: Caller, request: Parameters) -> Result
 
 
 def get_policy(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    policy = _find(engine, request)
+    policy = _find(engine, caller, request)
     return {"Policy": _policy(caller, policy) | {"Description": policy.document["Description"]}}
 
 
 def get_policy_version(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    policy = _find(engine, request)
+    policy = _find(engine, caller, request)
     if request["VersionId"] != "v1":
         raise Refusal(
             "NoSuchEntity", f"Policy {request['PolicyArn']} version {request['VersionId']} does not exist.", 404
@@ -50,7 +51,7 @@ def get_policy_version(engine: Engine, caller: Caller, request: Parameters) -> R
 
 
 def list_policy_versions(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    return {"Versions": [_version(_find(engine, request))], "IsTruncated": False}
+    return {"Versions": [_version(_find(engine, caller, request))], "IsTruncated": False}
 
 
 def list_policies(engine: Engine, caller: Caller, request: Parameters) -> Result:
@@ -65,7 +66,7 @@ def list_policies(engine: Engine, caller: Caller, request: Parameters) -> Result
 
 
 def delete_policy(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    policy = _find(engine, request)
+    policy = _find(engine, caller, request)
     after: str | None = None
     while True:
         roles, after = engine.resources.page("role", Wanted(sort_by="name", descending=False, after=after))
@@ -77,11 +78,18 @@ def delete_policy(engine: Engine, caller: Caller, request: Parameters) -> Result
     return None
 
 
-def _find(engine: Engine, request: Parameters) -> Resource:
-    try:
-        return engine.resources.find("policy", request["PolicyArn"].rpartition("/")[2])
-    except Missing:
-        raise Refusal("NoSuchEntity", f"Policy {request['PolicyArn']} was not found.", 404) from None
+def _find(engine: Engine, caller: Caller, request: Parameters) -> Resource:
+    """By the whole ARN: another account's policy of the same name is another policy."""
+    arn: str = request["PolicyArn"]
+    with suppress(Missing):
+        policy = engine.resources.find("policy", arn.rpartition("/")[2])
+        if _arn(caller, policy) == arn:
+            return policy
+    raise Refusal("NoSuchEntity", f"Policy {arn} was not found.", 404)
+
+
+def _arn(caller: Caller, policy: Resource) -> str:
+    return f"arn:aws:iam::{caller.account}:policy{policy.document['Path']}{policy.name}"
 
 
 def _version(policy: Resource) -> dict[str, Any]:
@@ -93,7 +101,7 @@ def _policy(caller: Caller, policy: Resource) -> dict[str, Any]:
     return {
         "PolicyName": policy.name,
         "PolicyId": f"ANPA{hashlib.sha256(policy.name.encode()).hexdigest()[:17].upper()}",
-        "Arn": f"arn:aws:iam::{caller.account}:policy{path}{policy.name}",
+        "Arn": _arn(caller, policy),
         "Path": path,
         "DefaultVersionId": "v1",
         "IsAttachable": True,

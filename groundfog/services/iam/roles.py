@@ -107,7 +107,9 @@ def delete_role_policy(engine: Engine, caller: Caller, request: Parameters) -> R
 def attach_role_policy(engine: Engine, caller: Caller, request: Parameters) -> Result:
     """AWS's own managed policies can be attached by name; ours must have been created."""
     arn = request["PolicyArn"]
-    if not arn.startswith("arn:aws:iam::aws:policy/") and not engine.resources.has("policy", arn.rpartition("/")[2]):
+    ours = arn.startswith(f"arn:aws:iam::{caller.account}:policy/")
+    there = ours and engine.resources.has("policy", arn.rpartition("/")[2])
+    if not there and not arn.startswith("arn:aws:iam::aws:policy/"):
         raise Refusal("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.", 404)
     _change(engine, request, lambda document: document | {"Attached": sorted({*document["Attached"], arn})})
     return None
