@@ -35,9 +35,14 @@ class LSTMCell(nn.Module):
         hidden, cell = state
         before = hidden if fed is None else torch.cat([fed, hidden], 1)
         gates = torch.addmm(projected, before, self.from_step.weight.t())
-        if torch.is_grad_enabled():
-            return LSTMGates.apply(gates, cell)  # type: ignore[no-any-return, no-untyped-call]
-        return lstm_gates(gates, cell)[:2]
+        return lstm_step(gates, cell)
+
+
+def lstm_step(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """gates [R, 4H], cell [R, H] -> output and cell"""
+    if torch.is_grad_enabled():
+        return LSTMGates.apply(gates, cell)  # type: ignore[no-any-return, no-untyped-call]
+    return lstm_gates(gates, cell)[:2]
 
 
 def lstm_gates(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:

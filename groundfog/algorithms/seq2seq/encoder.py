@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from .batching import Source
+from .cells import lstm_step
 from .hyperparameters import Hyperparameters
 
 LAYERS = {"lstm": nn.LSTM, "gru": nn.GRU}
@@ -32,6 +34,7 @@ class Encoder(nn.Module):
         first = layer(options.num_embed_source, hidden // 2, bidirectional=True)
         above = [layer(hidden, hidden) for _ in range(options.num_layers_encoder - 1)]
         self.layers = nn.ModuleList([first, *above])
+        self._prepared: tuple[Tensor, Tensor] | None = None
         self.first_residual = options.rnn_first_residual_layer if options.rnn_residual_connections else None
 
     def forward(self, source: Source) -> Encoded:
@@ -39,10 +42,65 @@ class Encoder(nn.Module):
         last: tuple[Tensor, ...] = ()
         for number, layer in enumerate(self.layers, start=1):
             before = states
-            states, last = _run(layer, states, source)
+            from_table = number == 1 and self._suits_a_table(source)
+            states, last = self._both_ways(source) if from_table else _run(layer, states, source)
             if self.first_residual is not None and number >= self.first_residual and before.shape == states.shape:
                 states = states + before
         return Encoded(states, last)
+
+    def train(self, mode: bool = True) -> "Encoder":
+        self._prepared = None
+        return super().train(mode)
+
+    def _suits_a_table(self, source: Source) -> bool:
+        """Whether it is less work to project each token of the vocabulary once than each place of the source.
+
+        It is in search, where the table is kept, and in training where a batch has more places than there are tokens.
+        """
+        most = source.ids.numel() if torch.is_grad_enabled() else 4096
+        dropping = self.training and self.dropout.p > 0
+        usual = isinstance(self.layers[0], nn.LSTM) and source.ids.device.type == "cpu"
+        return usual and not dropping and self.embedding.num_embeddings < most
+
+    def _both_ways(self, source: Source) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """What `_run` returns for the first layer, both directions side by side: one product and one cell a step."""
+        table, of_step = self._prepare()
+        lengths, width = source.lengths, of_step.shape[1]
+        positions = torch.arange(len(source.ids)).unsqueeze(1)
+        turned = (lengths - 1 - positions).clamp(min=0)  # [S, B]: where a place is found when read from the end
+        ids = torch.stack([source.ids, source.ids.gather(0, turned) + self.embedding.num_embeddings], 1)
+        cell = table.new_zeros(2 * len(lengths), width)
+        hidden, outputs, cells = cell, [], []
+        for gates in functional.embedding(ids, table).unbind(0):  # [2, B, 4 * width]
+            gates = torch.baddbmm(gates, hidden.view(2, -1, width), of_step)
+            hidden, cell = lstm_step(gates.flatten(0, 1), cell)
+            outputs.append(hidden.view(2, -1, width))
+            cells.append(cell.view(2, -1, width))
+        ends = lengths - 1, slice(None), torch.arange(len(lengths))
+        last = tuple(torch.stack(part)[ends].flatten(1) for part in (outputs, cells))
+        onward, back = torch.stack(outputs).unbind(1)
+        states = torch.cat([onward, back.gather(0, turned.unsqueeze(2).expand_as(back))], 2)
+        return states * (positions < lengths).unsqueeze(2) if source.ragged else states, last
+
+    def _prepare(self) -> tuple[Tensor, Tensor]:
+        """Each token's part of the gates [2 * tokens, 4 * width], onward, then back; of_step [2, width, 4 * width]."""
+        if self._prepared is not None and not torch.is_grad_enabled():
+            return self._prepared
+        tables, steps = [], []
+        for of_input, of_hidden, bias, other_bias in self.layers[0].all_weights:  # type: ignore[union-attr]
+            gates = functional.linear(self.embedding.weight, of_input, bias + other_bias)
+            tables.append(_in_our_order(gates, 1))
+            steps.append(_in_our_order(of_hidden, 0).t())
+        prepared = torch.cat(tables), torch.stack(steps)
+        if not torch.is_grad_enabled():
+            self._prepared = prepared
+        return prepared
+
+
+def _in_our_order(gates: Tensor, dimension: int) -> Tensor:
+    """Torch has them as input, forget, candidate, output; `lstm_gates` has the candidate last."""
+    enter, forget, candidate, leave = gates.chunk(4, dimension)
+    return torch.cat([enter, forget, leave, candidate], dimension)
 
 
 def _run(layer: nn.Module, states: Tensor, source: Source) -> tuple[Tensor, tuple[Tensor, ...]]:
