@@ -130,17 +130,22 @@ class S3Denials(Denials):
         text = "The difference between the request time and the current time is too large."
         limit = _SKEW * 1000
         return Refusal(
-            "RequestTimeTooSkewed", text, 403, RequestTime=when, ServerTime=now, MaxAllowedSkewMilliseconds=limit
+            "RequestTimeTooSkewed", text, 403, RequestTime=when, ServerTime=_iso(now), MaxAllowedSkewMilliseconds=limit
         )
 
     def too_new(self, when: str, now: str, latest: str) -> Refusal:
         return self.too_old(when, now, latest)
 
     def past(self, end: str, now: str, seconds: int | None) -> Refusal:
-        fields: dict[str, object] = {"Expires": end, "ServerTime": now}
+        fields: dict[str, object] = {"Expires": _iso(end), "ServerTime": _iso(now)}
         if seconds is not None:
             fields = {"X-Amz-Expires": seconds} | fields
         return Refusal("AccessDenied", "Request has expired", 403, **fields)
+
+
+def _iso(stamp: str) -> str:
+    """S3 answers with other times than it is asked with: `20261121T040758Z` is `2026-11-21T04:07:58Z`."""
+    return f"{stamp[:-12]}-{stamp[-12:-10]}-{stamp[-10:-8]}T{stamp[-7:-5]}:{stamp[-5:-3]}:{stamp[-3:]}"
 
 
 JSON, QUERY, S3 = Denials(), QueryDenials(), S3Denials()

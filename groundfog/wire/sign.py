@@ -266,8 +266,7 @@ def _verify_v2(request: Request, keys: Keys, now: float) -> Signed:
     if not re.fullmatch(r"\d{1,12}", expires, re.ASCII):
         raise S3.missing()
     if int(expires) < now:
-        end = datetime.datetime.fromtimestamp(int(expires), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        raise S3.past(end, stamp(now), None)
+        raise S3.past(stamp(int(expires)), stamp(now), None)
     signed_too = {name: ",".join(values) for name, values in request.query.items()} | request.headers
     key = _find(keys, access_key, signed_too.get("x-amz-security-token"), now, S3)
     custom = sorted((name, value) for name, value in signed_too.items() if name.startswith("x-amz-"))

@@ -1,6 +1,7 @@
 """Real clients, a real server, and signatures that hold or do not."""
 
 import http.client
+import re
 import time
 import urllib.error
 import urllib.request
@@ -164,6 +165,33 @@ def test_an_expired_url_is_refused(toys: Toys) -> None:
             "get_object", Params={"Bucket": "b", "Key": "k"}, ExpiresIn=60
         )
     assert _answer(url) == (403, "AccessDenied", "Request has expired")
+
+
+@pytest.mark.parametrize("version", ["s3", "s3v4"])
+def test_an_expired_url_is_told_when_it_expired(toys: Toys, version: str) -> None:
+    with (
+        mock.patch("botocore.auth.get_current_datetime", return_value=_now(-2)),
+        mock.patch("time.time", return_value=time.time() - 7200),
+    ):
+        url = toys.client("s3", signature_version=version).generate_presigned_url(
+            "get_object", Params={"Bucket": "b", "Key": "k"}, ExpiresIn=60
+        )
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(url)
+    with refused.value as answer:
+        said = answer.read().decode()
+    times = re.findall(r"<(Expires|ServerTime)>(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)<", said)
+    assert [name for name, _ in times] == ["Expires", "ServerTime"]
+    assert times[0][1] < times[1][1]
+
+
+def test_a_url_of_the_year_one_is_refused(toys: Toys) -> None:
+    url = toys.client("s3", signature_version="s3v4").generate_presigned_url(
+        "get_object", Params={"Bucket": "b", "Key": "k"}
+    )
+    today = re.search(r"X-Amz-Date=(\d{8})", url)
+    assert today
+    assert _answer(url.replace(today[1], "00010101")) == (403, "AccessDenied", "Request has expired")
 
 
 @pytest.mark.parametrize("version", ["s3", "s3v4"])
