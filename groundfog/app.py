@@ -1,5 +1,6 @@
 """Everything, put together. The only file that knows every room."""
 
+import asyncio
 import fcntl
 import json
 import os
@@ -17,6 +18,7 @@ from groundfog.engine.objects import Objects
 from groundfog.engine.resources import Resources
 from groundfog.engine.sandbox import Sandbox
 from groundfog.engine.state import Database
+from groundfog.engine.transforms import Transforms
 from groundfog.services import bind
 from groundfog.settings import Settings
 from groundfog.wire.app import Send, Wire
@@ -45,6 +47,7 @@ def assemble(settings: Settings) -> Engine:
         logs=logs,
         jobs=Jobs(resources, objects, launcher, logs, at_once=settings.jobs_at_once),
         endpoints=Endpoints(resources, objects, launcher, logs, wait=settings.endpoint_wait),
+        transforms=Transforms(resources, objects, launcher, logs, at_once=settings.jobs_at_once),
         keys=KeyStore(home / "credentials", resources, owner),
     )
 
@@ -103,10 +106,12 @@ async def _live(engine: Engine, receive: Receive, send: Send) -> None:
     await receive()
     _settle_in(engine)
     engine.jobs.start()
+    engine.transforms.start()
     engine.endpoints.start()
     await send({"type": "lifespan.startup.complete"})
     await receive()
     engine.endpoints.close()
+    await asyncio.to_thread(engine.transforms.close)
     engine.jobs.close()
     await send({"type": "lifespan.shutdown.complete"})
 

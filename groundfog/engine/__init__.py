@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from groundfog.engine.logs import Logs
     from groundfog.engine.objects import Objects
     from groundfog.engine.resources import Resources
+    from groundfog.engine.transforms import Transforms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,5 +27,6 @@ class Engine:
     resources: Resources
     logs: Logs
     jobs: Jobs
+    transforms: Transforms
     endpoints: Endpoints
     keys: KeyStore

@@ -28,7 +28,8 @@ import uvicorn
 from groundfog.opt_ml.layout import Layout
 
 MAX_BODY = 6 * 1024 * 1024
-"""Bytes of a request; AWS's own limit for InvokeEndpoint."""
+"""Bytes of a request; AWS's own limit for InvokeEndpoint. `SAGEMAKER_MAX_PAYLOAD_IN_MB` is that of a transform job."""
+_UNLIMITED = 1 << 30
 LARGE_BODY = 256 * 1024
 """Bodies from here on are decoded and encoded in a thread, so that /ping is answered meanwhile."""
 FINISH_SECONDS = 25
@@ -111,6 +112,8 @@ class Host:
         self._predictor = predictor
         most = int(os.environ.get("SAGEMAKER_MAX_BATCH", predictor.max_batch))
         self._batcher = Batcher(predictor.predict, max(1, min(most, predictor.max_batch)))
+        megabytes = os.environ.get("SAGEMAKER_MAX_PAYLOAD_IN_MB")
+        self._most_bytes = MAX_BODY if megabytes is None else (int(megabytes) << 20) or _UNLIMITED
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         match scope["method"], scope["path"]:
@@ -140,7 +143,7 @@ class Host:
         headers = dict(scope["headers"])
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         accept = headers.get(b"accept", b"").decode("latin-1")
-        body = await _read(receive)
+        body = await _read(receive, self._most_bytes)
         if body is None:
             return None
         large = len(body) > LARGE_BODY
@@ -149,7 +152,7 @@ class Host:
         return None if answers is None else await _apply(large, self._predictor.encode, answers, reply)
 
 
-async def _read(receive: Receive) -> bytes | None:
+async def _read(receive: Receive, most_bytes: int) -> bytes | None:
     """The body; None where the client has gone."""
     chunks: list[bytes] = []
     size, more = 0, True
@@ -159,8 +162,8 @@ async def _read(receive: Receive) -> bytes | None:
             return None
         chunk: bytes = message.get("body", b"")
         size += len(chunk)
-        if size > MAX_BODY:
-            raise Refused(413, f"A request may have {MAX_BODY} bytes at most.")
+        if size > most_bytes:
+            raise Refused(413, f"A request may have {most_bytes} bytes at most.")
         chunks.append(chunk)
         more = message.get("more_body", False)
     return b"".join(chunks)

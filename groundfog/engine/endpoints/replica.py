@@ -46,13 +46,14 @@ class Reply:
 class Replica:
     """Pinged by the supervising thread; called from the server's event loop, which alone counts `outstanding`."""
 
-    def __init__(self, directory: Path, name: str | None = None) -> None:
+    def __init__(self, directory: Path, name: str | None = None, most_bytes: int = MAX_ANSWER) -> None:
         self.directory = directory
         self.name = name or f"i-{uuid.uuid4().hex[:17]}"
         self.layout = Layout(directory / "opt_ml")
         self.log = directory / "log"
         self.healthy = False
         self.outstanding = 0
+        self._most_bytes = most_bytes
         self._socket: int | None = None
         self._line: _Line | None = None
         self._over = False
@@ -79,7 +80,7 @@ class Replica:
         if path is None:
             raise Unreached("It has no socket.")
         if self._line is None:
-            self._line = _Line(path)
+            self._line = _Line(path, self._most_bytes)
         self.outstanding += 1
         try:
             return await self._line.call(body, headers, seconds)
@@ -121,9 +122,10 @@ class Replica:
 class _Line:
     """Kept-alive connections to one replica. aiohttp is loaded with the first, not when the server starts."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, most_bytes: int) -> None:
         import aiohttp
 
+        self._most_bytes = most_bytes
         self._loop = asyncio.get_running_loop()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.UnixConnector(path, limit=0, keepalive_timeout=30),
@@ -149,7 +151,7 @@ class _Line:
                 return Reply(
                     status=response.status,
                     headers={name.lower(): value for name, value in response.headers.items()},
-                    body=await _read(response.content),
+                    body=await _read(response.content, self._most_bytes),
                 )
         except TimeoutError:
             raise TooSlow(f"No answer in {seconds:g} s.") from None
@@ -174,12 +176,12 @@ class _Line:
             self._closing.add_done_callback(lambda _: os.close(descriptor))
 
 
-async def _read(content: "aiohttp.StreamReader") -> bytes:
+async def _read(content: "aiohttp.StreamReader", most_bytes: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in content.iter_any():
         size += len(chunk)
-        if size > MAX_ANSWER:
-            raise Unanswered(f"An answer may have {MAX_ANSWER} bytes at most.")
+        if size > most_bytes:
+            raise Unanswered(f"An answer may have {most_bytes} bytes at most.")
         chunks.append(chunk)
     return b"".join(chunks)

@@ -1,25 +1,19 @@
 """Endpoints: created and changed here; `sagemaker_runtime` asks them."""
 
 import asyncio
-import dataclasses
 import math
 from collections.abc import Iterator
 
 from groundfog.engine import Engine
 from groundfog.engine.endpoints import Deployment, UnknownVariant, Variant, running_of, wanted_of
 from groundfog.engine.errors import Busy, Missing, Taken
-from groundfog.engine.launch import Program
 from groundfog.engine.resources import Document, Resource
 from groundfog.services.sagemaker import images
 from groundfog.services.sagemaker.kinds import ENDPOINT, ENDPOINT_CONFIG, MODEL
 from groundfog.wire.caller import Caller, Parameters, Result
 from groundfog.wire.refusal import Refusal
 
-_GRACE_SECONDS = 30.0
-"""From SIGTERM to SIGKILL. https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html"""
 _MOST_INSTANCES = 20
-_STEERING = ("PYTHON", "LD_", "PATH", "SAGEMAKER_BASE_DIR")
-"""Variables that would make a program of ours, which may run without a sandbox, load what a model archive brings."""
 _FAILURES = {
     "ping": "The {variant_of} did not pass the ping health check. Please check CloudWatch logs for this endpoint.",
     "model": 'Failed to download model data for the {variant_of} from URL: "{url}". Please ensure that there is an '
@@ -165,28 +159,16 @@ def _deployment(engine: Engine, caller: Caller, request: Parameters) -> Deployme
 
 
 def _variant(engine: Engine, caller: Caller, given: Document) -> Variant:
-    model = MODEL.find(engine, caller, given["ModelName"]).document
-    container: Document = model.get("PrimaryContainer") or model["Containers"][0]
-    bucket, _, key = container.get("ModelDataUrl", "").removeprefix("s3://").partition("/")
+    container = images.Container.of(MODEL.find(engine, caller, given["ModelName"]).document)
     return Variant(
         name=given["VariantName"],
-        program=_program(container),
-        model=(bucket, key) if bucket else None,
+        program=container.server(),
+        model=container.archive,
         weight=given["InitialVariantWeight"],
         instances=given["InitialInstanceCount"],
-        image=container["Image"],
+        image=container.document["Image"],
         start_seconds=given.get("ContainerStartupHealthCheckTimeoutInSeconds"),
     )
-
-
-def _program(container: Document) -> Program:
-    program = images.program(container["Image"], "serve")
-    given = {
-        name: value
-        for name, value in container.get("Environment", {}).items()
-        if not (program.trusted and name.startswith(_STEERING))
-    }
-    return dataclasses.replace(program, environment={**program.environment, **given}, grace_seconds=_GRACE_SECONDS)
 
 
 def _described(variant: Variant, shown: Deployment, wanted: Deployment | None, current: int) -> Document:

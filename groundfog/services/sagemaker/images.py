@@ -1,17 +1,53 @@
 """Which program an image URI means. A built-in algorithm is a folder in `groundfog/algorithms`, by repository name."""
 
+import dataclasses
 import functools
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from groundfog.engine.launch import Program
+from groundfog.engine.resources import Document
 from groundfog.wire.refusal import Refusal
 
 _ALGORITHMS = Path(__file__).parents[2] / "algorithms"
 _URI = re.compile(
     r"(?:(?P<registry>[^/]*[.:][^/]*)/)?(?P<repository>[^@:]+)(?::(?P<tag>[\w.-]+))?(?:@(?P<digest>\w+:\w+))?"
 )
+
+_GRACE_SECONDS = 30.0
+"""From SIGTERM to SIGKILL. https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html"""
+_STEERING = ("PYTHON", "LD_", "PATH", "SAGEMAKER_BASE_DIR")
+"""Variables that would make a program of ours, which may run without a sandbox, load what a model archive brings."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """A model's one container, as CreateModel was given it."""
+
+    document: Document
+
+    @classmethod
+    def of(cls, model: Document) -> "Container":
+        return cls(model.get("PrimaryContainer") or model["Containers"][0])
+
+    @property
+    def archive(self) -> tuple[str, str] | None:
+        """Bucket and key."""
+        bucket, _, key = self.document.get("ModelDataUrl", "").removeprefix("s3://").partition("/")
+        return (bucket, key) if bucket else None
+
+    def server(self, environment: Mapping[str, str] | None = None) -> Program:
+        """What serves the model, with the container's own variables and these."""
+        server = program(self.document["Image"], "serve")
+        given = {
+            name: value
+            for name, value in {**self.document.get("Environment", {}), **(environment or {})}.items()
+            if not (server.trusted and name.startswith(_STEERING))
+        }
+        return dataclasses.replace(server, environment={**server.environment, **given}, grace_seconds=_GRACE_SECONDS)
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from groundfog.engine.resources import Wanted
 from groundfog.wire.caller import Caller, Parameters, Result
 from groundfog.wire.refusal import Refusal
 
-_KINDS = ("training-job", "model", "endpoint-config", "endpoint")
+_KINDS = ("training-job", "transform-job", "model", "endpoint-config", "endpoint")
 _ARN = re.compile(
     r"arn:aws[a-z\-]*:sagemaker:(?P<region>[a-z0-9\-]*):(?P<account>\d{12}):(?P<kind>[a-z\-]+)/(?P<name>.+)"
 )
@@ -60,7 +60,7 @@ def _in_lower_case(engine: Engine, kind: str, name: str, arn: str) -> str:
     while True:
         page, after = engine.resources.page(kind, Wanted(sort_by="name", limit=1000, after=after))
         for resource in page:
-            if kind != "training-job" and resource.name.lower() == name:
+            if not kind.endswith("-job") and resource.name.lower() == name:
                 return resource.name
         if after is None:
             raise Refusal("ValidationException", f'Could not find {kind} "{arn}".')

@@ -1,0 +1,45 @@
+"""What a transform job is to do."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from groundfog.engine.channels import Channel
+from groundfog.engine.launch import Program
+from groundfog.engine.resources import Document
+
+Split = Literal["None", "Line", "RecordIO"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transform:
+    program: Program
+    model: tuple[str, str] | None
+    """Bucket and key of the archive that becomes the model folder."""
+    source: Channel
+    bucket: str
+    prefix: str
+    """Where the output goes: what follows the source's prefix in a key is put after this one."""
+    split: Split = "None"
+    one_by_one: bool = False
+    """A record for each request, instead of as many as fit."""
+    most_bytes: int | None = 6 << 20
+    """Of one request; None: no limit of the user's."""
+    concurrent: int = 1
+    """Requests under way at each instance."""
+    instances: int = 1
+    content_type: str | None = None
+    accept: str | None = None
+    lines: bool = False
+    """Each answer ends with a line's end."""
+    input_filter: str = "$"
+    output_filter: str = "$"
+    join: bool = False
+    answer_seconds: float = 600
+    retries: int = 3
+    log_group: str
+
+    @classmethod
+    def read(cls, document: Document) -> "Transform":
+        program = Program(**{**document["program"], "arguments": tuple(document["program"]["arguments"])})
+        model = None if document["model"] is None else tuple(document["model"])
+        return cls(**{**document, "program": program, "model": model, "source": Channel(**document["source"])})

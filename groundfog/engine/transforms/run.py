@@ -1,0 +1,314 @@
+"""One run of a transform job: its model servers, and the objects that they take in turn.
+
+At each instance so many requests are under way as the job says; answers are put together in the order of the records,
+in a file that becomes the object. What was not finished when a server died is done again from the object's start.
+"""
+
+import asyncio
+import gzip
+import io
+import itertools
+import time
+import uuid
+import zlib
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from groundfog.engine.archive import unpack
+from groundfog.engine.channels import Interrupted, chosen
+from groundfog.engine.endpoints.replica import Replica, Reply, Unanswered
+from groundfog.engine.endpoints.seat import Pace
+from groundfog.engine.errors import Missing, Unfit
+from groundfog.engine.launch import Launcher
+from groundfog.engine.logs import Logs
+from groundfog.engine.logs.file import Event, backward
+from groundfog.engine.objects import Object, Objects
+from groundfog.engine.transforms.order import Transform
+from groundfog.engine.transforms.processing import Processing
+from groundfog.engine.transforms.records import Payload, noun_of, payloads, records
+
+MOST_ANSWER = 256 << 20
+"""Bytes that a model may answer to one request."""
+_GLANCE = 0.05
+_FROM_BAD = 400
+
+
+class Broken(Exception):
+    """The job failed through no fault of its input; the text is the whole reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workshop:
+    """What every run needs."""
+
+    objects: Objects
+    launcher: Launcher
+    logs: Logs
+    pace: Pace
+
+
+class Run:
+    """`started` is told of each directory before anything starts in it, `done` how far all is finished: a key."""
+
+    def __init__(
+        self,
+        name: str,
+        order: Transform,
+        workshop: Workshop,
+        *,
+        started: Callable[[Path], None],
+        done: Callable[[str], None],
+    ) -> None:
+        self._name, self._order, self._workshop = name, order, workshop
+        self._started, self._done = started, done
+        self._processing = Processing(order)
+        self._inputs: Iterator[tuple[Object, str]] = iter(())
+        self._under_way: dict[str, bool] = {}
+        """Keys in their order, and whether each is finished."""
+
+    async def work(self, after: str, interrupted: Callable[[], bool]) -> None:
+        """Raises Unfit for what the user can put right, Broken, and Interrupted."""
+        self._inputs = chosen(self._workshop.objects, self._order.source, after)
+        first = self._next()
+        if first is None and not after:
+            raise Unfit(self._order.source.if_empty)
+        if first is None:
+            return
+        self._inputs = itertools.chain([first], self._inputs)
+        hosts = [f"i-{uuid.uuid4().hex[:17]}" for _ in range(self._order.instances)]
+        working = asyncio.create_task(_together([self._instance(host) for host in hosts]))
+        while not working.done():
+            if interrupted():
+                working.cancel()
+                await asyncio.wait({working})
+                raise Interrupted
+            await asyncio.wait({working}, timeout=_GLANCE)
+        working.result()
+
+    async def _instance(self, host: str) -> None:
+        directory = self._workshop.launcher.make()
+        self._started(directory)
+        replica = Replica(directory, host, MOST_ANSWER)
+        try:
+            await asyncio.to_thread(self._fill, replica)
+            self._workshop.logs.attach(self._order.log_group, f"{self._name}/{host}", replica.log)
+            diary = _Diary(self._workshop.logs, self._order.log_group, f"{self._name}/{host}/data-log")
+            await asyncio.to_thread(self._workshop.launcher.start, directory, self._order.program)
+            await self._until_healthy(replica)
+            diary.write(self._settings())
+            slots = asyncio.Semaphore(self._order.concurrent)
+            await _together([self._take(replica, slots, diary) for _ in range(self._order.concurrent)])
+        finally:
+            replica.hang_up()
+            self._workshop.launcher.remove(directory)
+            await asyncio.sleep(0)
+
+    def _fill(self, replica: Replica) -> None:
+        if self._order.model is None:
+            return
+        bucket, key = self._order.model
+        archive = replica.directory / "model.tar.gz"
+        try:
+            self._workshop.objects.fetch(self._workshop.objects.find(bucket, key), archive)
+            unpack(archive, replica.layout.model)
+        except Missing:
+            raise Unfit(f"The model data s3://{bucket}/{key} is not there.") from None
+        except Unfit as unfit:
+            raise Unfit(f"The model data s3://{bucket}/{key}: {unfit}") from None
+        archive.unlink()
+
+    async def _until_healthy(self, replica: Replica) -> None:
+        deadline = time.monotonic() + self._workshop.pace.start
+        while not await replica.ping(self._workshop.pace.ping):
+            if self._ended(replica) or time.monotonic() > deadline:
+                said = next((event.message for event, _ in backward(replica.log) if event.message.strip()), "nothing")
+                raise Broken(f"AlgorithmError: The model server did not become ready to predict. It said last: {said}")
+            await asyncio.sleep(_GLANCE)
+
+    async def _take(self, replica: Replica, slots: asyncio.Semaphore, diary: "_Diary") -> None:
+        """One object after the other, of those that nobody else has taken."""
+        while (found := self._next()) is not None:
+            uri = f"s3://{found[0].bucket}/{found[0].key}"
+            try:
+                await self._transform(*found, replica, slots, diary)
+            except Unfit as unfit:
+                diary.write(f"{uri}: {unfit}")
+                raise Unfit(f"See job logs for more information. {uri}: {unfit}") from None
+            self._finish(found[0].key)
+
+    def _next(self) -> tuple[Object, str] | None:
+        try:
+            found = next(self._inputs, None)
+        except Missing:
+            raise Unfit(self._order.source.if_empty) from None
+        if found is not None:
+            self._under_way[found[0].key] = False
+        return found
+
+    def _finish(self, key: str) -> None:
+        self._under_way[key] = True
+        finished = None
+        for first, over in list(self._under_way.items()):
+            if not over:
+                break
+            finished = first
+            del self._under_way[first]
+        if finished is not None:
+            self._done(finished)
+
+    async def _transform(
+        self, found: Object, relative: str, replica: Replica, slots: asyncio.Semaphore, diary: "_Diary"
+    ) -> None:
+        made = replica.directory / f"{uuid.uuid4().hex}.out"
+        start, count = time.monotonic(), 0
+        waiting: deque[asyncio.Task[bytes]] = deque()
+        try:
+            with self._opened(found) as file, made.open("wb") as written:
+                parts = self._payloads(file)
+                while payload := await _with_slot(slots, parts):
+                    count += len(payload)
+                    waiting.append(asyncio.create_task(self._answer(payload, replica, slots)))
+                    if len(waiting) >= self._order.concurrent:
+                        written.write(await waiting.popleft())
+                while waiting:
+                    written.write(await waiting.popleft())
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        key = f"{self._order.prefix}/{relative}.out".lstrip("/")
+        try:
+            self._workshop.objects.put_file(self._order.bucket, key, made)
+        except Missing:
+            raise Unfit(f"The bucket {self._order.bucket} of S3OutputPath does not exist.") from None
+        made.unlink()
+        seconds = time.monotonic() - start
+        diary.write(f"s3://{found.bucket}/{found.key}: {count} records in {seconds:.2f} s, to {key}")
+
+    @contextmanager
+    def _opened(self, found: Object) -> Iterator[IO[bytes]]:
+        try:
+            _, packed = self._workshop.objects.open(found.bucket, found.key)
+        except Missing:
+            raise Unfit("it went while the job ran") from None
+        try:
+            with (
+                packed,
+                gzip.open(packed)
+                if self._order.source.is_gzipped
+                else io.BufferedReader(cast(io.RawIOBase, packed)) as file,
+            ):
+                yield cast(IO[bytes], file)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise Unfit(f"it is not gzipped as CompressionType says ({error})") from None
+
+    def _payloads(self, file: IO[bytes]) -> Iterator[Payload]:
+        order = self._order
+        found = records(file, order.split, order.most_bytes, self._processing.incoming)
+        return payloads(found, one_by_one=order.one_by_one, most_bytes=order.most_bytes)
+
+    async def _answer(self, payload: Payload, replica: Replica, slots: asyncio.Semaphore) -> bytes:
+        try:
+            reply = await self._ask(payload, replica)
+            if reply.status >= _FROM_BAD:
+                payload, reply = await self._blame(payload, reply, replica)
+                said = reply.body.decode("utf-8", "replace").strip()
+                raise Unfit(f"{self._named(payload)}: the model answered {reply.status}: {said}")
+            content_type = reply.headers.get("content-type", self._order.accept or "")
+        finally:
+            slots.release()
+        try:
+            answer = self._processing.outgoing(payload, reply.body, content_type)
+        except Unfit as unfit:
+            raise Unfit(f"{self._named(payload)}: {unfit}") from None
+        return answer + b"\n" if self._order.lines and not answer.endswith(b"\n") else answer
+
+    async def _blame(self, payload: Payload, reply: Reply, replica: Replica) -> tuple[Payload, Reply]:
+        """The one record, of several, that the model refuses also by itself; all of them, where there is no such."""
+        suspects = payload
+        while len(suspects) > 1:
+            half = suspects[: len(suspects) // 2]
+            again = await self._ask(half, replica)
+            if again.status >= _FROM_BAD:
+                suspects, reply = half, again
+                continue
+            suspects = suspects[len(half) :]
+            again = await self._ask(suspects, replica)
+            if again.status < _FROM_BAD:
+                return payload, reply
+            reply = again
+        return suspects, reply
+
+    async def _ask(self, payload: Payload, replica: Replica) -> Reply:
+        headers = {"Content-Type": self._order.content_type or "application/octet-stream"}
+        if self._order.accept:
+            headers["Accept"] = self._order.accept
+        body = b"".join(record.sent for record in payload)
+        for left in range(self._order.retries, -1, -1):
+            try:
+                reply = await replica.call(body, headers, self._order.answer_seconds)
+            except Unanswered as problem:
+                if self._ended(replica):
+                    raise Unfit(f"{self._named(payload)}: the model server ended under the request") from None
+                if not left:
+                    raise Unfit(f"{self._named(payload)}: the model did not answer: {problem}") from None
+            else:
+                if reply.status < 500 or not left:
+                    return reply
+            await asyncio.sleep(_GLANCE)
+        raise AssertionError("the last try returns or raises")
+
+    def _named(self, payload: Payload) -> str:
+        first, last, noun = payload[0].number, payload[-1].number, noun_of(self._order.split)
+        return f"{noun} {first}" if first == last else f"{noun}s {first} to {last}"
+
+    def _ended(self, replica: Replica) -> bool:
+        return self._workshop.launcher.poll(replica.directory).phase in ("exited", "lost")
+
+    def _settings(self) -> str:
+        order = self._order
+        size = 0 if order.most_bytes is None else order.most_bytes >> 20
+        strategy = "SingleRecord" if order.one_by_one else "MultiRecord"
+        return f"MaxConcurrentTransforms={order.concurrent}, MaxPayloadInMB={size}, BatchStrategy={strategy}"
+
+
+class _Diary:
+    """How far an instance is, beside what its program says."""
+
+    def __init__(self, logs: Logs, group: str, stream: str) -> None:
+        self._logs, self._group, self._stream = logs, group, stream
+        logs.create_stream(group, stream)
+
+    def write(self, text: str) -> None:
+        now = int(time.time() * 1000)
+        try:
+            self._logs.put(self._group, self._stream, [Event(now, text, now)])
+        except Missing:
+            pass  # Its owner deleted the stream.
+
+
+async def _with_slot(slots: asyncio.Semaphore, parts: Iterator[Payload]) -> Payload | None:
+    """The next payload, read when it can be sent; whoever sends it gives the slot back."""
+    await slots.acquire()
+    payload = None
+    try:
+        payload = next(parts, None)
+    finally:
+        if payload is None:
+            slots.release()
+    return payload
+
+
+async def _together(work: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """All of them; the first that fails ends the others."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
