@@ -12,7 +12,7 @@ from typing import Any
 import anycrc
 import pytest
 from botocore.httpchecksum import AwsChunkedWrapper, Crc32Checksum
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundfog.wire.chunked import ALGORITHMS, Body, frames, unwrap
@@ -59,6 +59,7 @@ def _code(raw: bytes, headers: dict[str, str], hashed: str) -> str:
     return refused.value.code
 
 
+@settings(deadline=None)
 @given(data=st.binary(max_size=2000), chunk=st.integers(1, 600), cut=st.integers(1, 700))
 def test_what_botocore_frames_is_read_back(data: bytes, chunk: int, cut: int) -> None:
     wrapper = AwsChunkedWrapper(
