@@ -122,7 +122,11 @@ def status(home: str | None) -> None:
     if not (settings.home / "state.db").exists():
         return
     engine = _engine(settings)
-    for kind, title in (("training-job", "training jobs"), ("endpoint", "endpoints")):
+    for kind, title in (
+        ("training-job", "training jobs"),
+        ("transform-job", "transform jobs"),
+        ("endpoint", "endpoints"),
+    ):
         from groundfog.engine.resources import Wanted
 
         found, more = engine.resources.page(kind, Wanted(limit=20))
@@ -137,13 +141,14 @@ def status(home: str | None) -> None:
 @click.argument("name")
 @click.option("--follow", is_flag=True, help="Go on as lines appear, until the job ends.")
 def logs(home: str | None, name: str, follow: bool) -> None:
-    """Print what the training job or endpoint NAME has said."""
+    """Print what the training job, transform job or endpoint NAME has said."""
     from groundfog.engine.errors import Missing
 
     settings = _settings({"home": home})
     engine = _engine(settings)
     for kind, group, prefix in (
         ("training-job", "/aws/sagemaker/TrainingJobs", f"{name}/"),
+        ("transform-job", "/aws/sagemaker/TransformJobs", f"{name}/"),
         ("endpoint", f"/aws/sagemaker/Endpoints/{name}", ""),
     ):
         try:
@@ -153,7 +158,7 @@ def logs(home: str | None, name: str, follow: bool) -> None:
         for line in _lines(engine, kind, name, group, prefix, follow):
             click.echo(line)
         return
-    raise click.ClickException(f"no training job or endpoint {name} in {settings.home}: see `groundfog status`")
+    raise click.ClickException(f"no job or endpoint {name} in {settings.home}: see `groundfog status`")
 
 
 def _lines(engine: "Engine", kind: str, name: str, group: str, prefix: str, follow: bool) -> Iterator[str]:

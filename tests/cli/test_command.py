@@ -145,7 +145,7 @@ def test_status_with_and_without_a_server(server, tmp_path):
 def test_logs_of_what_is_not_there_says_so(server):
     refused = run("logs", "nothing", "--home", str(server.home))
     assert refused.returncode == 1
-    assert "no training job or endpoint nothing" in refused.stderr
+    assert "no job or endpoint nothing" in refused.stderr
 
 
 def test_health_needs_no_signature(server):
