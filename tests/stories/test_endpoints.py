@@ -6,45 +6,10 @@ import threading
 import pytest
 from botocore.exceptions import ClientError, WaiterError
 from served import wait_until
-from test_word_pronunciation import VOCABULARY, record
+from test_word_pronunciation import IMAGE
 
-IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/seq2seq:latest"
 ROLE = "arn:aws:iam::000000000000:role/groundfog"
 BUCKET = "endpoint-stories"
-
-
-@pytest.fixture(scope="module")
-def archive(client):
-    """A model that has learned next to nothing, from a job: quick to train, quick to load."""
-    s3, sagemaker = client("s3"), client("sagemaker")
-    s3.create_bucket(Bucket=BUCKET)
-    lines = b"".join(record(source=[4, 5 + number], target=[5 + number, 4]) for number in range(6))
-    vocabulary = json.dumps(VOCABULARY).encode()
-    files = {"train/a.rec": lines, "validation/b.rec": lines}
-    files |= {"vocab/vocab.src.json": vocabulary, "vocab/vocab.trg.json": vocabulary}
-    for key, body in files.items():
-        s3.put_object(Bucket=BUCKET, Key=key, Body=body)
-    sizes = ("rnn_num_hidden", "num_embed_source", "num_embed_target")
-    sagemaker.create_training_job(
-        TrainingJobName="for-endpoint-stories",
-        AlgorithmSpecification={"TrainingImage": IMAGE, "TrainingInputMode": "File"},
-        RoleArn=ROLE,
-        OutputDataConfig={"S3OutputPath": f"s3://{BUCKET}/out"},
-        ResourceConfig={"InstanceCount": 1, "InstanceType": "ml.p2.xlarge", "VolumeSizeInGB": 1},
-        HyperParameters=dict.fromkeys(sizes, "16") | {"max_num_batches": "2", "batch_size": "2"},
-        StoppingCondition={"MaxRuntimeInSeconds": 600},
-        InputDataConfig=[channel(name) for name in ("train", "validation", "vocab")],
-    )
-    waiter = sagemaker.get_waiter("training_job_completed_or_stopped")
-    waiter.config.delay, waiter.config.max_attempts = 0.2, 600
-    waiter.wait(TrainingJobName="for-endpoint-stories")
-    key = "out/for-endpoint-stories/output/model.tar.gz"
-    return s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
-
-
-def channel(name):
-    source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/{name}/"}
-    return {"ChannelName": name, "DataSource": {"S3DataSource": source}}
 
 
 class Desk:

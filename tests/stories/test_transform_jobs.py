@@ -5,7 +5,7 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 from served import wait_until
-from test_endpoints import BUCKET, ROLE, Desk, archive  # noqa: F401
+from test_endpoints import BUCKET, Desk
 
 LINES = [{"source": "A B"}, {"source": "B"}, {"source": "B A B"}]
 
@@ -46,7 +46,7 @@ class Batch(Desk):
 
 
 @pytest.fixture(scope="module")
-def batch(client, archive):  # noqa: F811
+def batch(client, archive):
     batch = Batch(client, archive)
     batch.model("for-batches")
     return batch
@@ -123,7 +123,7 @@ def test_jobs_are_listed_by_name_and_status_page_after_page(batch):
     assert all("No S3 objects found" in job["FailureReason"] for job in found)
 
 
-def test_a_job_outlives_the_server_that_is_killed(own_server, archive):  # noqa: F811
+def test_a_job_outlives_the_server_that_is_killed(own_server, archive):
     server = own_server()
     batch = Batch(server.client, archive)
     batch.model("for-batches")
