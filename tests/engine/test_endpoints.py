@@ -272,6 +272,7 @@ async def test_an_endpoint_survives_kill_9_of_its_server(tmp_path: Path, until_t
         assert await house.say("abc") == "a-cba"
         await until(lambda: house.endpoints.instances("mirror") == {"a": 2})
         kept = {path.name for path in house.replicas()}
-        await until(lambda: {path.name for path in house.runs.iterdir()} == kept)
+        # A folder that was made but not yet recorded when the server died stays behind, with nothing running in it.
+        await until(lambda: {path.parent.name for path in house.runs.glob("*/order.json")} == kept)
         if until_then.startswith("house.status"):
             assert kept == left
