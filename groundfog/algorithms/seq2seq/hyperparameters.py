@@ -117,8 +117,8 @@ class Hyperparameters:
     batch_size: int = _integer(64)
 
     # The network
-    encoder_type: str = _choice("rnn", "cnn")
-    decoder_type: str = _choice("rnn", "cnn")
+    encoder_type: str = _choice("rnn", "cnn", "transformer")
+    decoder_type: str = _choice("rnn", "cnn", "transformer")
     num_embed_source: int = _integer(512)
     num_embed_target: int = _integer(512)
     num_layers_encoder: int = _integer(1)
@@ -152,7 +152,7 @@ class Hyperparameters:
     learning_rate: float = _real(0.0003, 0)
     momentum: float | None = _real(None, 0)
     clip_gradient: float = _real(1.0)
-    lr_scheduler_type: str = _choice("plateau_reduce", "fixed_rate_inv_t", "fixed_rate_inv_sqrt_t")
+    lr_scheduler_type: str = _choice("plateau_reduce", "fixed_rate_inv_t", "fixed_rate_inv_sqrt_t", "linear")
     plateau_reduce_lr_factor: float = _real(0.5, 0, 1)
     plateau_reduce_lr_threshold: int = _integer(3)
     fixed_rate_lr_half_life: int = _integer(10)
@@ -168,8 +168,23 @@ class Hyperparameters:
     bleu_sample_size: int = _integer(0, least=0, also=-1)
     beam_size: int = _integer(5)
 
-    # Ours, beyond AWS's table
+    # Ours, beyond AWS's table; so are the encoder and decoder type transformer and the scheduler linear
     seed: int = _integer(1, least=0)
+    precision: str = _choice("float32", "bfloat16")
+    input_feeding: bool = _flag(True)
+    rnn_bidirectional_layers: int = _integer(1)
+    rnn_encoder_hidden_dropout: float = _real(0.0, 0, 1)
+    transformer_model_size: int = _integer(256, least=2, even=True)
+    transformer_attention_heads: int = _integer(4)
+    transformer_feed_forward_num_hidden: int = _integer(1024)
+    transformer_dropout: float = _real(0.0, 0, 1)
+    weight_tying: str = _choice("none", "trg_softmax", "src_trg", "src_trg_softmax")
+    label_smoothing: float = _real(0.0, 0, 0.999)
+    warmup_num_batches: int = _integer(0, least=0)
+    average_checkpoints: int = _integer(1)
+    shuffle_window: int = _integer(1_000_000)
+    num_processes: int = _integer(1)
+    length_penalty_alpha: float = _real(1.0, 0)
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Hyperparameters":
@@ -193,7 +208,12 @@ class Hyperparameters:
         return made
 
     def _conflicts(self) -> list[str]:
-        faults = [f"{name}: {reason}" for name, reason in _NOT_BUILT.items() if getattr(self, name) != _DEFAULTS[name]]
+        faults = [
+            f"{name}: {reason}"
+            for name, reason in _NOT_BUILT.items()
+            if getattr(self, name) != _DEFAULTS[name]
+            and not (name == "lr_scheduler_type" and self.lr_scheduler_type != "linear")
+        ]
         if self.momentum is not None and self.optimizer_type != "sgd":
             faults.append(f"momentum is for the optimizer_type sgd only; leave it out with {self.optimizer_type}")
         if self.max_num_epochs is not None and self.max_num_epochs < self.min_num_epochs:
@@ -227,6 +247,22 @@ _DEFAULTS = {each.name: each.default for each in fields(Hyperparameters)}
 _NOT_BUILT = {
     "encoder_type": "only rnn is available",
     "decoder_type": "only rnn is available",
+    "precision": "bfloat16 is not available yet, leave it out",
+    "lr_scheduler_type": "linear is not available yet",
+    "input_feeding": "it cannot be turned off yet, leave it out",
+    "rnn_bidirectional_layers": "only one is available yet, leave it out",
+    "rnn_encoder_hidden_dropout": "it is not available yet, leave it out",
+    "transformer_model_size": "transformer is not available yet, leave it out",
+    "transformer_attention_heads": "transformer is not available yet, leave it out",
+    "transformer_feed_forward_num_hidden": "transformer is not available yet, leave it out",
+    "transformer_dropout": "transformer is not available yet, leave it out",
+    "weight_tying": "it is not available yet, leave it out",
+    "label_smoothing": "it is not available yet, leave it out",
+    "warmup_num_batches": "it is not available yet, leave it out",
+    "average_checkpoints": "averaging is not available yet, leave it out",
+    "shuffle_window": "it is not available yet, leave it out",
+    "num_processes": "only one is available yet, leave it out",
+    "length_penalty_alpha": "it is not available yet, leave it out",
     "cnn_num_hidden": "cnn is not available yet, leave it out",
     "cnn_activation_type": "cnn is not available yet, leave it out",
     "cnn_kernel_width_encoder": "cnn is not available yet, leave it out",
