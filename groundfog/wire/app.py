@@ -136,6 +136,8 @@ async def _stream(body: AsyncIterator[bytes], request: Request, send: Send) -> N
             if gone.done():
                 return
             await send({"type": "http.response.body", "body": part, "more_body": True})
+            # Once a connection broke, `send` never waits, nor does a body at hand: the loop would never learn of it.
+            await asyncio.sleep(0)
         await send({"type": "http.response.body", "body": b""})
     except Exception:
         log.exception("%s %s broke off, request id %s", request.method, request.path, request.id)

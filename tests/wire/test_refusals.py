@@ -1,5 +1,6 @@
 """What a client is told when the answer is no: by a real server, to real clients and to rude ones."""
 
+import asyncio
 import errno
 import http.client
 import json
@@ -20,8 +21,10 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from wire.toys import ACCESS, SECRET, Toys, served
 
+from groundfog.wire.app import _stream
 from groundfog.wire.caller import Caller, Parameters, Result
 from groundfog.wire.refusal import Refusal
+from groundfog.wire.request import Request
 
 GONE = threading.Event()
 
@@ -256,7 +259,28 @@ def test_nothing_is_read_for_a_client_that_hung_up(toys: Toys) -> None:
     body = toys.client("s3").get_object(Bucket="b", Key="endless")["Body"]
     body.read(10)
     body.close()
-    assert GONE.wait(40)
+    assert GONE.wait(10)
+
+
+def test_a_body_at_hand_does_not_keep_the_loop_from_learning_that_the_client_is_gone() -> None:
+    """A connection that broke takes everything at once: neither the body nor `send` ever waits."""
+    sent = 0
+
+    async def parts() -> AsyncIterator[bytes]:
+        while sent < 1000:
+            yield b"x"
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        nonlocal sent
+        sent += 1
+
+    scope = {"method": "GET", "path": "/", "query_string": b"", "headers": []}
+    asyncio.run(_stream(parts(), Request(scope, receive), send))
+    assert sent < 10
 
 
 def _signed(toys: Toys, method: str, path: str, body: bytes, headers: dict[str, str], service: str) -> Any:
