@@ -25,6 +25,8 @@ class Progress:
     accuracy: float
     learning_rate: float
     training_metric: str = "perplexity"
+    tokens: int = 0
+    """Of the training data since the last checkpoint, so that the means since then can be taken apart."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Checkpoint:
     """Checkpoints since the best one."""
     threshold: int
     learning_rate: float
+    tokens: int = 0
+    """Of the training data since the checkpoint before."""
     outputs: list[str] | None = field(default=None, repr=False)
     """What the sampled validation sources were translated to, where the metrics include BLEU."""
 
