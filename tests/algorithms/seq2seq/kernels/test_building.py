@@ -1,0 +1,99 @@
+"""Building the kernels: where what is built lies, and what happens where nothing can be built."""
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from groundfog.algorithms.seq2seq import kernels
+
+SOURCE = 'extern "C" int answer() { return ANSWER; }\n'
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+    """A source of our own, and two folders for what is built from it."""
+    sources, places = tmp_path / "kernels", [tmp_path / "first", tmp_path / "second"]
+    sources.mkdir()
+    (sources / "sample.cpp").write_text('#include "answer.h"\n' + SOURCE)
+    (sources / "answer.h").write_text("#define ANSWER 42\n")
+    monkeypatch.setattr(kernels, "_SOURCES", sources)
+    monkeypatch.setattr(kernels, "_folders", lambda: iter(places))
+    kernels._library.cache_clear()
+    yield places
+    kernels._library.cache_clear()
+
+
+def test_a_source_is_built_once_and_found_again(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    built = kernels.library("sample")
+    assert built is not None and built.answer() == 42
+    assert [file.suffix for file in folders[0].iterdir()] == [".so"]
+    kernels._library.cache_clear()
+    monkeypatch.setattr(kernels, "_compile", None)
+    again = kernels.library("sample")
+    assert again is not None and again.answer() == 42
+
+
+def test_a_changed_header_builds_anew(folders: list[Path]) -> None:
+    kernels.library("sample")
+    (folders[0].parent / "kernels" / "answer.h").write_text("#define ANSWER 43\n")
+    kernels._library.cache_clear()
+    built = kernels.library("sample")
+    assert built is not None and built.answer() == 43
+
+
+def test_where_the_first_folder_cannot_be_written_the_next_is_taken(folders: list[Path]) -> None:
+    folders[0].write_text("a file, no folder")
+    assert kernels.library("sample") is not None
+    assert len(list(folders[1].iterdir())) == 1
+
+
+def test_a_folder_that_anybody_may_write_to_is_not_trusted(folders: list[Path]) -> None:
+    folders[0].mkdir()
+    folders[0].chmod(0o777)
+    assert kernels.library("sample") is not None
+    assert not list(folders[0].iterdir())
+    assert len(list(folders[1].iterdir())) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_somebody_else_is_not_trusted(folders: list[Path]) -> None:
+    folders[0].mkdir()
+    os.chown(folders[0], 12345, 12345)
+    assert kernels.library("sample") is not None
+    assert not list(folders[0].iterdir())
+
+
+def test_without_a_compiler_there_is_none_and_it_is_said(
+    folders: list[Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(kernels, "_COMPILERS", ())
+    with caplog.at_level(logging.INFO):
+        assert kernels.library("sample") is None
+    assert "PyTorch does its work: there is no compiler" in caplog.text
+
+
+def test_a_source_that_does_not_compile_is_none_and_leaves_nothing(
+    folders: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    (folders[0].parent / "kernels" / "answer.h").write_text("")
+    with caplog.at_level(logging.INFO):
+        assert kernels.library("sample") is None
+    assert "ANSWER" in caplog.text
+    assert not list(folders[0].iterdir())
+
+
+def test_switched_off_there_is_none(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "enabled", False)
+    assert kernels.library("sample") is None
+    assert not folders[0].exists()
+
+
+def test_the_folders_are_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    beside, home, temporary = kernels._folders()
+    assert beside.parent == Path(kernels.__file__).parent
+    assert home.is_relative_to(tmp_path)
+    assert str(os.getuid()) in temporary.name
