@@ -4,6 +4,7 @@ The file is replaced in one step: whoever dies while writing leaves the one befo
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ class Snapshot:
     position: Position
     parameters: dict[str, Tensor]
     best: dict[str, Tensor]
+    recent: Sequence[dict[str, Tensor]]
+    """The parameters at the last checkpoints, the oldest first, where they are averaged."""
     optimizer: dict[int, dict[str, Tensor]]
     random: Tensor
 
@@ -57,6 +60,8 @@ def write(folder: Path, snapshot: Snapshot, options: Hyperparameters, pairs: int
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"parameters/{name}": tensor for name, tensor in snapshot.parameters.items()}
     tensors |= {f"best/{name}": tensor for name, tensor in snapshot.best.items()}
+    for number, parameters in enumerate(snapshot.recent):
+        tensors |= {f"recent/{number}/{name}": tensor for name, tensor in parameters.items()}
     for number, state in snapshot.optimizer.items():
         tensors |= {f"optimizer/{number}/{name}": value for name, value in state.items()}
     tensors["random"] = snapshot.random
@@ -87,15 +92,12 @@ def read(folder: Path, options: Hyperparameters, pairs: int) -> Snapshot | None:
     position = about["position"]
     since = Tally(**position.pop("since"))
     known = {each.name for each in fields(Position)}
-    optimizer: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in _below("optimizer/", tensors).items():
-        number, part = name.split("/", 1)
-        optimizer.setdefault(int(number), {})[part] = tensor
     return Snapshot(
         Position(**{name: value for name, value in position.items() if name in known}, since=since),
         _below("parameters/", tensors),
         _below("best/", tensors),
-        optimizer,
+        [parameters for _, parameters in sorted(_numbered("recent/", tensors).items())],
+        _numbered("optimizer/", tensors),
         tensors["random"],
     )
 
@@ -119,12 +121,26 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def take(network: Network, best: dict[str, Tensor], optimizer: torch.optim.Optimizer, position: Position) -> Snapshot:
+def _numbered(prefix: str, tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    found: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _below(prefix, tensors).items():
+        number, part = name.split("/", 1)
+        found.setdefault(int(number), {})[part] = tensor
+    return found
+
+
+def take(
+    network: Network,
+    best: dict[str, Tensor],
+    recent: Sequence[dict[str, Tensor]],
+    optimizer: torch.optim.Optimizer,
+    position: Position,
+) -> Snapshot:
     states = optimizer.state_dict()["state"]
     tensors = {
         number: {name: value for name, value in state.items() if value is not None} for number, state in states.items()
     }
-    return Snapshot(position, dict(network.state_dict()), best, tensors, torch.get_rng_state())
+    return Snapshot(position, dict(network.state_dict()), best, recent, tensors, torch.get_rng_state())
 
 
 def restore(snapshot: Snapshot, network: Network, optimizer: torch.optim.Optimizer) -> None:

@@ -208,16 +208,13 @@ class Hyperparameters:
         return made
 
     def _conflicts(self) -> list[str]:
-        faults = [
-            f"{name}: {reason}"
-            for name, reason in _NOT_BUILT.items()
-            if getattr(self, name) != _DEFAULTS[name]
-            and not (name == "lr_scheduler_type" and self.lr_scheduler_type != "linear")
-        ]
+        faults = [f"{name}: {reason}" for name, reason in _NOT_BUILT.items() if getattr(self, name) != _DEFAULTS[name]]
         if self.momentum is not None and self.optimizer_type != "sgd":
             faults.append(f"momentum is for the optimizer_type sgd only; leave it out with {self.optimizer_type}")
         if self.max_num_epochs is not None and self.max_num_epochs < self.min_num_epochs:
             faults.append(f"max_num_epochs ({self.max_num_epochs}) is below min_num_epochs ({self.min_num_epochs})")
+        if self.lr_scheduler_type == "linear" and self.max_num_batches == -1 and self.max_num_epochs is None:
+            faults.append("lr_scheduler_type linear ends at 0, so it needs max_num_batches or max_num_epochs")
         if not self.weight_init_scale or (self.weight_init_type == "xavier" and self.weight_init_scale < 0):
             faults.append("weight_init_scale has to be a number above 0 (with weight_init_type uniform: other than 0)")
         return faults
@@ -248,7 +245,6 @@ _NOT_BUILT = {
     "encoder_type": "only rnn is available",
     "decoder_type": "only rnn is available",
     "precision": "bfloat16 is not available yet, leave it out",
-    "lr_scheduler_type": "linear is not available yet",
     "input_feeding": "it cannot be turned off yet, leave it out",
     "rnn_bidirectional_layers": "only one is available yet, leave it out",
     "rnn_encoder_hidden_dropout": "it is not available yet, leave it out",
@@ -257,9 +253,6 @@ _NOT_BUILT = {
     "transformer_feed_forward_num_hidden": "transformer is not available yet, leave it out",
     "transformer_dropout": "transformer is not available yet, leave it out",
     "weight_tying": "it is not available yet, leave it out",
-    "label_smoothing": "it is not available yet, leave it out",
-    "warmup_num_batches": "it is not available yet, leave it out",
-    "average_checkpoints": "averaging is not available yet, leave it out",
     "shuffle_window": "it is not available yet, leave it out",
     "num_processes": "only one is available yet, leave it out",
     "length_penalty_alpha": "it is not available yet, leave it out",

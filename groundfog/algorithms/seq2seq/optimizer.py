@@ -34,14 +34,23 @@ class Schedule:
     plateau_reduce           times plateau_reduce_lr_factor after plateau_reduce_lr_threshold checkpoints in vain
     fixed_rate_inv_t         1 / (1 + t), t in half lives: half of it after fixed_rate_lr_half_life checkpoints
     fixed_rate_inv_sqrt_t    1 / sqrt(1 + 3t), likewise
+    linear                   in a straight line down to 0 at the last update
+
+    With warmup_num_batches they all begin low: in a straight line from 0 up to what they are without it.
     """
 
-    def __init__(self, options: Hyperparameters) -> None:
-        self._options = options
+    def __init__(self, options: Hyperparameters, last_update: int | None = None) -> None:
+        """`last_update`: after how many updates the training ends at the latest, for `linear`, which has to know."""
+        self._options, self._last_update = options, last_update
         self.factor = 1.0
         self.waited = 0
 
     def rate(self, updates: int) -> float:
+        """Of the update after so many."""
+        warmup = self._options.warmup_num_batches
+        return self._warm(updates) * (min(1.0, (updates + 1) / warmup) if warmup else 1.0)
+
+    def _warm(self, updates: int) -> float:
         options = self._options
         lives = updates / (options.fixed_rate_lr_half_life * options.checkpoint_frequency_num_batches)
         match options.lr_scheduler_type:
@@ -49,6 +58,10 @@ class Schedule:
                 return options.learning_rate / (1 + lives)
             case "fixed_rate_inv_sqrt_t":
                 return options.learning_rate / math.sqrt(1 + 3 * lives)
+            case "linear":
+                last = self._last_update or 0
+                left = (last - updates) / max(last - options.warmup_num_batches, 1)
+                return options.learning_rate * min(1.0, max(0.0, left))
             case _:
                 return options.learning_rate * self.factor
 

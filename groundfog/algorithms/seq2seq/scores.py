@@ -15,6 +15,21 @@ def loss_of(scores: Tensor, outputs: Tensor) -> Tensor:
     return functional.cross_entropy(scores.flatten(0, 1), outputs.flatten(), ignore_index=PAD, reduction="sum")
 
 
+def smoothed_loss_of(scores: Tensor, outputs: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    """What to learn from, and the true cross-entropy, which is what is told.
+
+    With label smoothing (Szegedy et al. 2016, section 7) the right token is worth 1 - `smoothing`, and the rest is
+    spread over the whole vocabulary: a model that need not be certain generalises better.
+    """
+    if not smoothing:
+        loss = loss_of(scores, outputs)
+        return loss, loss
+    logarithms = functional.log_softmax(scores, -1)
+    true = functional.nll_loss(logarithms.flatten(0, 1), outputs.flatten(), ignore_index=PAD, reduction="sum")
+    even = -logarithms.mean(-1)[outputs != PAD].sum()
+    return (1 - smoothing) * true + smoothing * even, true
+
+
 @dataclass
 class Tally:
     """What perplexity and accuracy are made of, added up over batches."""

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from . import checkpoint
+from .averaging import Average
 from .batching import Batch, Corpus, epoch_batches
 from .beam import search_all
 from .checkpoint import Position
@@ -28,7 +29,7 @@ from .hyperparameters import Hyperparameters
 from .network import Network
 from .optimizer import Schedule, clip, make_optimizer
 from .progress import Checkpoint, Finished, Listener, Progress, Started
-from .scores import Tally, bleu, chrf, loss_of
+from .scores import Tally, bleu, chrf, loss_of, smoothed_loss_of
 from .vocabulary import Vocabulary
 
 REPORT_EVERY = 50
@@ -59,7 +60,8 @@ class Training:
     def __init__(self, network: Network, options: Hyperparameters, data: Data, around: Surroundings) -> None:
         self.network, self.options, self.data, self.around = network, options, data, around
         self._optimizer = make_optimizer(network.parameters(), options)
-        self._schedule = Schedule(options)
+        self._schedule = Schedule(options, self._last_update())
+        self._average = Average(network, options.average_checkpoints)
         self._position = Position()
         self._best: dict[str, Tensor] = {}
         self._reported = (time.perf_counter(), 0)
@@ -88,17 +90,27 @@ class Training:
 
     def _batches(self) -> Iterator[np.ndarray]:
         """Numbers of pairs, epoch after epoch; who draws a batch counts it before drawing the next."""
-        options, position = self.options, self._position
-        width = options.bucket_width if options.bucketing_enabled else None
+        position = self._position
         while not self._reason_to_end():
-            plan = epoch_batches(
-                self.data.train, options.batch_size, bucket_width=width, seed=options.seed, epoch=position.epoch
-            )
-            for numbers in plan[position.batch :]:
+            for numbers in self._plan(position.epoch)[position.batch :]:
                 yield numbers
                 if self._reason_to_end():
                     return
             position.epoch, position.batch = position.epoch + 1, 0
+
+    def _plan(self, epoch: int) -> list[np.ndarray]:
+        options = self.options
+        width = options.bucket_width if options.bucketing_enabled else None
+        return epoch_batches(self.data.train, options.batch_size, bucket_width=width, seed=options.seed, epoch=epoch)
+
+    def _last_update(self) -> int | None:
+        """After how many updates the training ends at the latest, where a limit says so."""
+        options = self.options
+        limits = [options.max_num_batches] if options.max_num_batches > 0 else []
+        if options.max_num_epochs is not None:
+            # Which pairs share a batch changes with the epoch, the number of batches does not.
+            limits.append(options.max_num_epochs * len(self._plan(0)))
+        return min(limits, default=None)
 
     def _reason_to_end(self) -> str | None:
         options, position = self.options, self._position
@@ -114,8 +126,8 @@ class Training:
             group["lr"] = self._schedule.rate(position.updates)
         self._optimizer.zero_grad()
         scores = self.network(batch)
-        loss = loss_of(scores, batch.outputs)
-        (loss / len(batch)).backward()  # type: ignore[no-untyped-call]
+        learnt, loss = smoothed_loss_of(scores, batch.outputs, self.options.label_smoothing)
+        (learnt / len(batch)).backward()  # type: ignore[no-untyped-call]
         clip(self.network.parameters(), self.options.clip_gradient)
         self._optimizer.step()
         position.since.add(self._bearable(loss.item(), batch), scores, batch.outputs)
@@ -146,12 +158,27 @@ class Training:
                 position.since.accuracy,
                 self._schedule.rate(position.updates),
                 self.options.training_metric,
+                position.since.tokens,
             )
         )
 
     def _checkpoint(self) -> None:
-        started, options, position = time.perf_counter(), self.options, self._position
-        metrics, outputs = self._validate()
+        started, position = time.perf_counter(), self._position
+        with self._average.of_checkpoint():
+            metrics, outputs = self._validate()
+            improved = self._judge(metrics)
+        self._schedule.checkpoint(improved)
+        position.seconds += time.perf_counter() - started
+        metrics["time-elapsed"] = position.seconds
+        self.around.listener(self._checkpoint_record(metrics, outputs, improved))
+        position.since, position.seconds_at_checkpoint = Tally(), position.seconds
+        self._save()
+        # Validation is no training time: the speed is told without it.
+        self._reported = (self._reported[0] + time.perf_counter() - started, self._reported[1])
+
+    def _judge(self, metrics: dict[str, float]) -> bool:
+        """Whether this checkpoint is the best so far; if so, its parameters are kept."""
+        options, position = self.options, self._position
         position.checkpoint += 1
         value = metrics[f"{options.optimized_metric}-val"]
         improved = position.best is None or (
@@ -162,14 +189,7 @@ class Training:
             self._best = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
             self.around.keep(self.network)
         position.not_improved = 0 if improved else position.not_improved + 1
-        self._schedule.checkpoint(improved)
-        position.seconds += time.perf_counter() - started
-        metrics["time-elapsed"] = position.seconds
-        self.around.listener(self._checkpoint_record(metrics, outputs, improved))
-        position.since, position.seconds_at_checkpoint = Tally(), position.seconds
-        self._save()
-        # Validation is no training time: the speed is told without it.
-        self._reported = (self._reported[0] + time.perf_counter() - started, self._reported[1])
+        return improved
 
     def _checkpoint_record(self, metrics: dict[str, float], outputs: list[str] | None, improved: bool) -> Checkpoint:
         position = self._position
@@ -186,6 +206,7 @@ class Training:
             not_improved=position.not_improved,
             threshold=self.options.checkpoint_threshold,
             learning_rate=self._schedule.rate(position.updates),
+            tokens=position.since.tokens,
             outputs=outputs,
         )
 
@@ -247,7 +268,7 @@ class Training:
     def _save(self) -> None:
         if self.around.checkpoints is not None:
             self._position.rate_factor, self._position.rate_waited = self._schedule.factor, self._schedule.waited
-            snapshot = checkpoint.take(self.network, self._best, self._optimizer, self._position)
+            snapshot = checkpoint.take(self.network, self._best, self._average.recent, self._optimizer, self._position)
             checkpoint.write(self.around.checkpoints, snapshot, self.options, len(self.data.train))
 
     def _resume(self) -> None:
@@ -260,9 +281,11 @@ class Training:
         checkpoint.restore(snapshot, self.network, self._optimizer)
         self._position = snapshot.position
         self._schedule.factor, self._schedule.waited = snapshot.position.rate_factor, snapshot.position.rate_waited
+        device = self.network.device
+        self._average.recent.extend({name: each.to(device) for name, each in past.items()} for past in snapshot.recent)
         self._reported = time.perf_counter(), snapshot.position.samples
         if snapshot.best:
-            self._best = {name: tensor.to(self.network.device) for name, tensor in snapshot.best.items()}
+            self._best = {name: tensor.to(device) for name, tensor in snapshot.best.items()}
             current = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
             self.network.load_state_dict(self._best)
             self.around.keep(self.network)

@@ -13,7 +13,8 @@ import torch
 
 from groundfog.algorithms.seq2seq import Checkpoint, Finished, InputFault, Progress, Seq2Seq, Started
 from groundfog.algorithms.seq2seq.optimizer import Schedule, clip
-from groundfog.algorithms.seq2seq.scores import error_rates
+from groundfog.algorithms.seq2seq.scores import error_rates, loss_of, smoothed_loss_of
+from groundfog.algorithms.seq2seq.vocabulary import PAD
 
 Pairs = list[tuple[list[str], list[str]]]
 
@@ -104,6 +105,8 @@ VARIANTS: list[dict[str, Any]] = [
     {"optimizer_type": "sgd", "learning_rate": 0.1},
     {"optimizer_type": "rmsprop", "learning_rate": 0.001},
     {"lr_scheduler_type": "plateau_reduce", "plateau_reduce_lr_threshold": 1, "optimized_metric": "accuracy"},
+    {"average_checkpoints": 2, "checkpoint_frequency_num_batches": 2, "label_smoothing": 0.1},
+    {"lr_scheduler_type": "linear", "warmup_num_batches": 4},
 ]
 
 
@@ -277,6 +280,68 @@ def test_schedules_are_those_of_the_documentation() -> None:
     assert by_time == pytest.approx([1, 1 / 1.5, 1 / 2, 1 / 2.5, 1 / 3])
     by_root = rates([True] * 2, lr_scheduler_type="fixed_rate_inv_sqrt_t", fixed_rate_lr_half_life=2)
     assert by_root == pytest.approx([1, 2.5**-0.5, 0.5])
+
+
+def test_a_linear_schedule_ends_at_zero_and_a_warm_up_begins_there() -> None:
+    def told(last_update: int | None, **given: Any) -> list[float]:
+        schedule = Schedule(Seq2Seq(learning_rate=1, max_num_batches=10, **given).hyperparameters, last_update)
+        return [schedule.rate(updates) for updates in range(11)]
+
+    assert told(10, lr_scheduler_type="linear") == pytest.approx([each / 10 for each in range(10, -1, -1)])
+    risen = told(10, lr_scheduler_type="linear", warmup_num_batches=5)
+    assert risen == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1, 0.8, 0.6, 0.4, 0.2, 0])
+    for other in ("plateau_reduce", "fixed_rate_inv_t", "fixed_rate_inv_sqrt_t"):
+        cold, warm = told(None, lr_scheduler_type=other), told(None, lr_scheduler_type=other, warmup_num_batches=5)
+        assert warm[:4] == pytest.approx([rate * part for rate, part in zip(cold, (0.2, 0.4, 0.6, 0.8), strict=False)])
+        assert warm[4:] == cold[4:]
+
+
+@pytest.mark.parametrize("limit", [{"max_num_batches": 8}, {"max_num_batches": -1, "max_num_epochs": 1}], ids=str)
+def test_a_linear_schedule_knows_when_the_training_ends(
+    limit: dict[str, Any], quick: dict[str, Any], digits: Pairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("groundfog.algorithms.seq2seq.train.REPORT_EVERY", 1)
+    told: list[Any] = []
+    model = Seq2Seq(**{**quick, **limit, "lr_scheduler_type": "linear"})
+    model.fit(digits[:512], digits[:20], progress=told.append)
+    rates = [record.learning_rate for record in told if isinstance(record, Progress)]
+    assert rates == pytest.approx([quick["learning_rate"] * left / len(rates) for left in reversed(range(len(rates)))])
+    assert len(rates) == told[-1].updates >= 8
+
+
+def test_label_smoothing_is_learnt_from_and_not_told() -> None:
+    scores, outputs = torch.randn(5, 3, 11, requires_grad=True), torch.randint(1, 11, (5, 3))
+    outputs[3:, 1] = PAD
+    learnt, told = smoothed_loss_of(scores, outputs, 0.2)
+    right = torch.nn.functional.cross_entropy(
+        scores.flatten(0, 1), outputs.flatten(), ignore_index=PAD, reduction="sum", label_smoothing=0.2
+    )
+    assert learnt.item() == pytest.approx(right.item(), rel=1e-5)
+    assert told.item() == pytest.approx(loss_of(scores, outputs).item(), rel=1e-5)
+    torch.testing.assert_close(*(torch.autograd.grad(loss, scores)[0] for loss in (learnt, right)))
+
+
+def test_a_smoothed_model_is_less_certain(quick: dict[str, Any], digits: Pairs) -> None:
+    def certainty(smoothing: float) -> float:
+        model = Seq2Seq(**{**quick, "max_num_batches": 60, "label_smoothing": smoothing})
+        model.fit(digits[:200], digits[:50])
+        return sum(each.score for each in model.translate([source for source, _ in digits[:50]]))
+
+    assert certainty(0.5) < certainty(0.0)
+
+
+def test_the_mean_of_the_last_checkpoints_is_what_is_kept(quick: dict[str, Any], digits: Pairs) -> None:
+    def after(updates: int, average: int) -> dict[str, torch.Tensor]:
+        model = Seq2Seq(**{**quick, "max_num_batches": updates, "average_checkpoints": average})
+        model.fit(digits[:600], digits[600:650])
+        return weights_of(model)
+
+    # The perplexity falls from one of the three checkpoints to the next, so that the last is the best.
+    alone = [after(updates, 1) for updates in (5, 10, 15)]
+    averaged = after(15, 2)
+    for name, weight in averaged.items():
+        torch.testing.assert_close(weight, (alone[1][name] + alone[2][name]) / 2)
+    assert not same(averaged, alone[2])
 
 
 def test_gradients_are_clipped_by_component_and_a_negative_limit_clips_nothing() -> None:
