@@ -75,6 +75,10 @@ class Resources:
     def has(self, kind: str, name: str) -> bool:
         return self._state.queries.find_resource(self._state.here, kind=kind, name=name) is not None
 
+    def mention(self, text: str) -> bool:
+        """Whether any document holds this text, which is without quotes and backslashes."""
+        return self._state.queries.find_mention(self._state.here, text=text) is not None
+
     def change(
         self,
         kind: str,

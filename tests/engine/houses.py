@@ -41,6 +41,7 @@ class House:
         self.state = Database(folder / "state.db", "state")
         self.resources, self.objects = Resources(self.state), Objects(folder / "objects")
         self.launcher = Local(folder / "runs", sandbox=Sandbox("none", modules=[MODELS]))
+        self.launcher.sweep(lambda directory: self.resources.mention(directory.name))
         self.logs = KeptLogs()
         self.endpoints = Endpoints(self.resources, self.objects, self.launcher, self.logs, wait=20, pace=pace)  # type: ignore[arg-type]
         self.runs = folder / "runs"

@@ -124,6 +124,17 @@ def test_a_killed_agent_takes_its_program_along_and_the_host_is_lost(launcher: L
     assert log_of(directory) == ["run 1", "run 2"]
 
 
+def test_a_sweep_removes_what_was_made_and_neither_recorded_nor_started(launcher: Local, tmp_path: Path) -> None:
+    forgotten, recorded, running = launcher.make(), launcher.make(), launcher.make()
+    launcher.start(running, program("wait_for_the_end"))
+    again = Local(tmp_path / "runs", sandbox=launcher._sandbox)
+    again.sweep(lambda directory: directory == recorded)
+    assert not forgotten.exists()
+    assert recorded.exists()
+    assert again.poll(running).phase in ("starting", "running")
+    again.close()
+
+
 def test_remove_ends_what_runs_and_leaves_nothing(launcher: Local) -> None:
     directory = launcher.make()
     launcher.start(directory, program("not_listen"))

@@ -6,7 +6,7 @@ own that outlives the server and writes down in the directory what happens, so t
 read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -52,6 +52,10 @@ class Launcher(Protocol):
 
     def describe(self) -> str:
         """One line for the one who starts the server: how well programs are kept apart."""
+        ...
+
+    def sweep(self, is_recorded: Callable[[Path], bool]) -> None:
+        """Before anything is made: remove what a server that died had made, and neither recorded nor started."""
         ...
 
     def warm_up(self) -> None:

@@ -12,7 +12,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,13 @@ class Local:
         self._timers: list[threading.Timer] = []
         self._closed = False
         runs.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def sweep(self, is_recorded: Callable[[Path], bool]) -> None:
+        # A spare whose server died still holds its directory for a moment, and deletes it itself.
+        for directory in self._runs.iterdir():
+            ordered = (directory / "order.json").exists()
+            if not ordered and not _is_held(directory) and not is_recorded(directory):
+                _delete(directory)
 
     def warm_up(self) -> None:
         """Make the spares that are wanting. Returns at once; they are warm some seconds later."""

@@ -6,6 +6,9 @@ VALUES (:kind, :name, :status, :document, :created, :created);
 -- name: find_resource^
 SELECT kind, name, status, document, created, modified FROM resource WHERE kind = :kind AND name = :name;
 
+-- name: find_mention^
+SELECT 1 FROM resource WHERE instr(document, :text) LIMIT 1;
+
 -- name: change_resource!
 -- Only from one of the expected statuses (a JSON list; null: from any), so that two changes cannot cross.
 UPDATE resource
