@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from groundfog.engine.archive import unpack
 from groundfog.engine.errors import EngineError
 from groundfog.opt_ml.layout import Layout
 
 if TYPE_CHECKING:
     import aiohttp
+
+    from groundfog.engine.objects import Objects
 
 MAX_ANSWER = 6 * 1024 * 1024
 """Bytes of an answer: as many as a request may have."""
@@ -57,6 +60,13 @@ class Replica:
         self._socket: int | None = None
         self._line: _Line | None = None
         self._over = False
+
+    def fill(self, objects: "Objects", bucket: str, key: str) -> None:
+        """Unpack the model into the layout. Raises Missing, and Unfit where the archive cannot be unpacked."""
+        archive = self.directory / "model.tar.gz"
+        objects.fetch(objects.find(bucket, key), archive)
+        unpack(archive, self.layout.model)
+        archive.unlink()
 
     async def ping(self, seconds: float) -> bool:
         """Whether it says, within so long, that it can predict."""

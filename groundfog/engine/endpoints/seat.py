@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from groundfog.engine.archive import unpack
 from groundfog.engine.endpoints.deployment import Variant
 from groundfog.engine.endpoints.replica import Replica
 from groundfog.engine.errors import Missing, Unfit
@@ -164,15 +163,12 @@ class Seat:
         if self.variant.model is None:
             return
         bucket, key = self.variant.model
-        archive = replica.directory / "model.tar.gz"
         try:
-            self._house.objects.fetch(self._house.objects.find(bucket, key), archive)
-            unpack(archive, replica.layout.model)
+            replica.fill(self._house.objects, bucket, key)
         except Missing:
             raise self._unstartable("model", f"{bucket}/{key} is not there") from None
         except Unfit as unfit:
             raise self._unstartable("archive", str(unfit)) from None
-        archive.unlink()
 
     async def _until_healthy(self) -> bool:
         replica, pace = self.replica, self._house.pace

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from groundfog.engine.archive import unpack
 from groundfog.engine.channels import Interrupted, chosen
 from groundfog.engine.endpoints.replica import Replica, Reply, Unanswered
 from groundfog.engine.endpoints.seat import Pace
@@ -111,15 +110,12 @@ class Run:
         if self._order.model is None:
             return
         bucket, key = self._order.model
-        archive = replica.directory / "model.tar.gz"
         try:
-            self._workshop.objects.fetch(self._workshop.objects.find(bucket, key), archive)
-            unpack(archive, replica.layout.model)
+            replica.fill(self._workshop.objects, bucket, key)
         except Missing:
             raise Unfit(f"The model data s3://{bucket}/{key} is not there.") from None
         except Unfit as unfit:
             raise Unfit(f"The model data s3://{bucket}/{key}: {unfit}") from None
-        archive.unlink()
 
     async def _until_healthy(self, replica: Replica) -> None:
         deadline = time.monotonic() + self._workshop.pace.start
