@@ -127,7 +127,7 @@ class Decoder(nn.Module):
         """Whether the derivative is there that was written by hand."""
         cell, *above = self.cells
         scores = isinstance(self.attention, MLP | Dot | Bilinear)
-        return isinstance(cell, LSTMCell) and not above and scores and not self.hidden_dropout.p
+        return isinstance(cell, LSTMCell) and not above and scores
 
     def _unrolled(self, projected: Tensor, memory: Memory, state: DecoderState) -> Tensor:
         """What `_step_by_step` returns, by a loop whose derivative takes less time."""
@@ -140,8 +140,11 @@ class Decoder(nn.Module):
         # The attention's weights sum to 1, so the bias may as well be in what they weigh.
         values = memory.values + self.combine_hidden.bias
         of_step = self.cells[0].from_step.weight  # type: ignore[union-attr]
+        kept = None
+        if self.training and self.hidden_dropout.p:
+            kept = self.hidden_dropout(hidden.new_ones(len(projected), *hidden.shape))
         return Unrolled.apply(  # type: ignore[no-any-return, no-untyped-call]
-            projected, hidden, cell, memory.keys, values, memory.mask, of_step, of_hidden, direction
+            projected, hidden, cell, memory.keys, values, memory.mask, of_step, of_hidden, direction, kept
         )
 
     def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> tuple[Tensor, DecoderState, Tensor]:

@@ -33,8 +33,8 @@ class _Step(NamedTuple):
     """[B, S, A]: tanh(key + query), of mlp attention alone."""
     weights: Tensor
     """[B, S]"""
-    fed: Tensor
-    """[B, H]: h~."""
+    squashed: Tensor
+    """[B, H]: h~, before dropout."""
 
 
 class Unrolled(torch.autograd.Function):
@@ -42,7 +42,7 @@ class Unrolled(torch.autograd.Function):
 
     projected [T, B, 4H], hidden and cell [B, H], keys [B, S, A], values [B, S, H], mask [B, 1, S] or None,
     of_step [4H, 2H], of_hidden [H, H] or, where the query is projected too, [H + A, H]; direction [A] is mlp's, None
-    makes the score a product.
+    makes the score a product; kept [T, B, H] is what dropout multiplies h~ with, None where there is none.
     """
 
     @staticmethod
@@ -57,10 +57,11 @@ class Unrolled(torch.autograd.Function):
         of_step: Tensor,
         of_hidden: Tensor,
         direction: Tensor | None,
+        kept: Tensor | None,
     ) -> Tensor:
         width = hidden.shape[1]
-        fed, steps = torch.zeros_like(hidden), []
-        for gates in projected.unbind(0):
+        fed, said, steps = torch.zeros_like(hidden), [], []
+        for at, gates in enumerate(projected.unbind(0)):
             before, cell_before = torch.cat([fed, hidden], 1), cell
             hidden, cell, *opened = lstm_gates(torch.addmm(gates, before, of_step.t()), cell)
             from_hidden = hidden @ of_hidden.t()
@@ -68,16 +69,18 @@ class Unrolled(torch.autograd.Function):
             together, scores = _scores(query, keys, direction)
             weights = torch.softmax(scores if mask is None else scores + mask[:, 0], -1)
             context = torch.bmm(weights.unsqueeze(1), values)[:, 0]
-            fed = torch.tanh(from_hidden[:, :width] + context)
-            steps.append(_Step(before, cell_before, tuple(opened), hidden, query, together, weights, fed))
-        ctx.save_for_backward(keys, values, of_step, of_hidden, direction)
+            squashed = torch.tanh(from_hidden[:, :width] + context)
+            fed = squashed if kept is None else squashed * kept[at]
+            said.append(fed)
+            steps.append(_Step(before, cell_before, tuple(opened), hidden, query, together, weights, squashed))
+        ctx.save_for_backward(keys, values, of_step, of_hidden, direction, kept)
         ctx.steps = steps
-        return torch.stack([step.fed for step in steps])
+        return torch.stack(said)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_said: Tensor) -> tuple[Tensor | None, ...]:
-        keys, values, of_step, of_hidden, direction = ctx.saved_tensors
+        keys, values, of_step, of_hidden, direction, kept = ctx.saved_tensors
         width = of_hidden.shape[1]
         d_fed, d_hidden, d_cell = torch.zeros_like(d_said[0]), torch.zeros_like(d_said[0]), torch.zeros_like(d_said[0])
         d_keys = torch.zeros_like(keys)
@@ -86,7 +89,8 @@ class Unrolled(torch.autograd.Function):
         d_scores = keys.new_empty(len(d_said), *keys.shape[:2])
         for at in reversed(range(len(d_said))):
             step, d_from = ctx.steps[at], d_from_hidden[at]
-            d_context = torch.mul(d_said[at] + d_fed, 1 - step.fed * step.fed, out=d_from[:, :width])
+            d_fed = d_said[at] + d_fed if kept is None else (d_said[at] + d_fed) * kept[at]
+            d_context = torch.mul(d_fed, 1 - step.squashed * step.squashed, out=d_from[:, :width])
             d_weights = torch.bmm(values, d_context.unsqueeze(2))[..., 0]
             d_scores[at] = step.weights * (d_weights - (step.weights * d_weights).sum(1, keepdim=True))
             d_query = _scores_backward(d_scores[at], step, keys, direction, d_keys)
@@ -106,7 +110,7 @@ class Unrolled(torch.autograd.Function):
             d_direction = sum(
                 step.together.flatten(0, 1).t() @ d_scores[at].flatten() for at, step in enumerate(ctx.steps)
             )
-        return d_gates, d_hidden, d_cell, d_keys, d_values, None, d_of_step, d_of_hidden, d_direction
+        return d_gates, d_hidden, d_cell, d_keys, d_values, None, d_of_step, d_of_hidden, d_direction, None
 
 
 def _scores(query: Tensor, keys: Tensor, direction: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -59,7 +59,8 @@ def test_the_gradients_are_those_of_autograd(
 
 @pytest.mark.parametrize("kind", ["mlp", "product", "projected product"])
 @pytest.mark.parametrize("ragged", [False, True])
-def test_the_derivative_is_the_numerical_one(kind: str, ragged: bool) -> None:
+@pytest.mark.parametrize("dropout", [False, True])
+def test_the_derivative_is_the_numerical_one(kind: str, ragged: bool, dropout: bool) -> None:
     sentences, positions, steps, hidden = 2, 3, 2, 2
     width = 3 if kind != "product" else hidden
 
@@ -78,8 +79,23 @@ def test_the_derivative_is_the_numerical_one(kind: str, ragged: bool) -> None:
         random(4 * hidden, 2 * hidden),
         random(hidden if kind == "product" else hidden + width, hidden),
         random(width) if kind == "mlp" else None,
+        torch.tensor([0.0, 2.0, 2.0, 0.0, 2.0, 0.0, 2.0, 2.0], dtype=torch.double).view(steps, sentences, hidden)
+        if dropout
+        else None,
     )
     assert torch.autograd.gradcheck(Unrolled.apply, arguments)
+
+
+def test_dropout_is_on_what_is_said_and_fed(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = network_of(rnn_decoder_hidden_dropout=0.5)
+    batch = Batch.of(Corpus.of(RAGGED, 100, 100), range(len(RAGGED)))
+    drawn = torch.bernoulli(torch.full((len(batch.inputs), len(batch), 8), 0.5)) * 2
+    monkeypatch.setattr(network.decoder.hidden_dropout, "forward", lambda ones: ones * drawn)
+    by_hand = gradients(network, batch)
+    rows = iter(drawn)
+    monkeypatch.setattr(network.decoder.hidden_dropout, "forward", lambda fed: fed * next(rows))
+    monkeypatch.setattr(Decoder, "_unrolled", Decoder._step_by_step)
+    torch.testing.assert_close(by_hand, gradients(network, batch), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +105,7 @@ def test_the_derivative_is_the_numerical_one(kind: str, ragged: bool) -> None:
         ({"rnn_attention_type": "fixed"}, False),
         ({"rnn_cell_type": "gru"}, False),
         ({"num_layers_decoder": 2}, False),
-        ({"rnn_decoder_hidden_dropout": 0.5}, False),
+        ({"rnn_decoder_hidden_dropout": 0.5}, True),
     ],
     ids=str,
 )
