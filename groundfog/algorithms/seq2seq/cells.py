@@ -2,9 +2,10 @@
 
 nn.LSTM and nn.GRU run over sequences that are known beforehand. With input feeding (Luong et al. 2015, section 3.3) a
 step of the decoder needs what the step before made, so it runs cell by cell. What does not depend on the step before,
-the part of the gates that comes from the input, is computed for all steps in one product: `project`.
+the part of the gates that comes from the input, is computed for all steps in one product: `project`. Where nothing is
+fed back, all steps are one call after all: `run`, with the same weights.
 
-Letters: R rows (sentences, or hypotheses of sentences)   I input   F fed   H hidden   G gates: 4H (LSTM), 3H (GRU)
+Letters: R rows (sentences, or hypotheses of them)   T steps   I input   F fed   H hidden   G gates: 4H (LSTM), 3H (GRU)
 """
 
 from typing import Any
@@ -36,6 +37,24 @@ class LSTMCell(nn.Module):
         before = hidden if fed is None else torch.cat([fed, hidden], 1)
         gates = torch.addmm(projected, before, self.from_step.weight.t())
         return lstm_step(gates, cell)
+
+    def run(self, inputs: Tensor, fed: Tensor | None, state: State) -> Tensor:
+        """All steps; inputs [T, R, I], fed [T, R, F] -> outputs [T, R, H]."""
+        width = 0 if fed is None else fed.shape[2]
+        of_fed, of_hidden = self.from_step.weight[:, :width], self.from_step.weight[:, width:]
+        of_input = torch.cat([self.from_input.weight, of_fed], 1)
+        weights = [_in_torchs_order(each) for each in (of_input, of_hidden, self.from_input.bias)]
+        together = inputs if fed is None else torch.cat([inputs, fed], 2)
+        # Torch adds a bias of its own to the hidden part too.
+        weights.append(torch.zeros_like(weights[-1]))
+        states = [part.unsqueeze(0) for part in state]
+        return torch.lstm(together, states, weights, True, 1, 0.0, self.training, False, False)[0]
+
+
+def _in_torchs_order(gates: Tensor) -> Tensor:
+    """Ours has the candidate last; torch has input, forget, candidate, output."""
+    enter, forget, leave, candidate = gates.chunk(4)
+    return torch.cat([enter, forget, candidate, leave])
 
 
 def lstm_step(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,6 +131,14 @@ class GRUCell(nn.Module):
         reset, update = torch.sigmoid(gates + gates_before).chunk(2, 1)
         candidate = torch.tanh(torch.addcmul(candidate, reset, candidate_before))
         return (torch.lerp(candidate, hidden, update),)
+
+    def run(self, inputs: Tensor, fed: Tensor | None, state: State) -> Tensor:
+        """All steps; inputs [T, R, I], fed [T, R, F] -> outputs [T, R, H]."""
+        together, of_input = inputs, self.from_input.weight
+        if fed is not None and self.from_fed is not None:
+            together, of_input = torch.cat([inputs, fed], 2), torch.cat([of_input, self.from_fed.weight], 1)
+        weights = [of_input, self.from_hidden.weight, self.from_input.bias, self.from_hidden.bias]
+        return torch.gru(together, state[0].unsqueeze(0), weights, True, 1, 0.0, self.training, False, False)[0]
 
 
 CELLS: dict[str, type[LSTMCell] | type[GRUCell]] = {"lstm": LSTMCell, "gru": GRUCell}

@@ -12,6 +12,9 @@ What needs no step before it stays outside of the loop: the part of the first ce
 the attention's keys, W's part for each source state (W is linear, so weighing its results is as good as weighing the
 states), and the output layer over all h~ together.
 
+With input_feeding off no cell is told h~, so in training a layer's steps are one call, and so is all attention. It is
+faster, and attention has to find its way without knowing what was concluded before.
+
 Letters: B sentences   Q hypotheses of each (1 in training)   R = B * Q rows   S, T lengths of source and target
          A width of the attention   G width of a cell's gates   H hidden   V vocabulary
 """
@@ -68,7 +71,9 @@ class Decoder(nn.Module):
         self.dropout = nn.Dropout(options.embed_dropout_target)
         self.upper = layers - 1 if options.rnn_attention_in_upper_layers else 0
         above = [cell(hidden, hidden if number >= layers - self.upper else 0, hidden) for number in range(1, layers)]
-        self.cells = nn.ModuleList([cell(options.num_embed_target, hidden, hidden), *above])
+        self.feeding = options.input_feeding
+        first = cell(options.num_embed_target, hidden if self.feeding else 0, hidden)
+        self.cells = nn.ModuleList([first, *above])
         self.first_residual = options.rnn_first_residual_layer if options.rnn_residual_connections else None
         self.attention = ATTENTIONS[options.rnn_attention_type](hidden, options.attention_width)
         self.combine_hidden = nn.Linear(hidden, hidden)
@@ -100,6 +105,8 @@ class Decoder(nn.Module):
 
     def forward(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Tensor:
         """Scores [T, B, V] of the next tokens, told the right ones before: inputs [T, B]."""
+        if not self.feeding:
+            return self.output(self._at_once(inputs, memory, state))  # type: ignore[no-any-return]
         projected = self._projected(inputs)
         if torch.is_grad_enabled() and self._usual:
             return self.output(self._unrolled(projected, memory, state))  # type: ignore[no-any-return]
@@ -122,12 +129,32 @@ class Decoder(nn.Module):
             said.append(state.fed)
         return torch.stack(said)
 
+    def _at_once(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Tensor:
+        """h~ of every step [T, B, H], layer by layer, where none is told the h~ before it."""
+        lower = len(self.cells) - self.upper
+        embedded = self.dropout(self.embedding(inputs))
+        hidden = self.cells[0].run(embedded, None, state.layers[0])  # type: ignore[operator]
+        hidden = self._run(range(1, lower), hidden, None, state.layers)
+        weights = self.attention(hidden.transpose(0, 1), memory.keys, memory.mask)  # [B, T, S]
+        if self.upper:
+            context = torch.bmm(weights, memory.states).transpose(0, 1)  # [T, B, H]
+            hidden = self._run(range(lower, len(self.cells)), hidden, context, state.layers)
+        values = torch.bmm(weights, memory.values).transpose(0, 1)
+        return self.hidden_dropout(torch.tanh(self.combine_hidden(hidden) + values))  # type: ignore[no-any-return]
+
+    def _run(self, numbers: range, hidden: Tensor, context: Tensor | None, first: Sequence[State]) -> Tensor:
+        """All steps through the layers of these numbers: [T, B, H] -> [T, B, H]."""
+        for number in numbers:
+            output = self.cells[number].run(hidden, context, first[number])  # type: ignore[operator]
+            hidden = output + hidden if self._residual(number) else output
+        return hidden
+
     @property
     def _usual(self) -> bool:
         """Whether the derivative is there that was written by hand."""
         cell, *above = self.cells
         scores = isinstance(self.attention, MLP | Dot | Bilinear)
-        return isinstance(cell, LSTMCell) and not above and scores
+        return self.feeding and isinstance(cell, LSTMCell) and not above and scores
 
     def _unrolled(self, projected: Tensor, memory: Memory, state: DecoderState) -> Tensor:
         """What `_step_by_step` returns, by a loop whose derivative takes less time."""
@@ -167,7 +194,7 @@ class Decoder(nn.Module):
 
     def _advance(self, gates: Tensor, state: DecoderState, memory: Memory) -> tuple[DecoderState, Tensor]:
         lower = len(self.cells) - self.upper
-        layers: list[State] = [self.cells[0](gates, state.fed, state.layers[0])]
+        layers: list[State] = [self.cells[0](gates, state.fed if self.feeding else None, state.layers[0])]
         hidden = self._climb(layers, range(1, lower), layers[0][0], None, state.layers)
         queries = hidden.view(len(memory.keys), -1, hidden.shape[1])  # [B, Q, H]
         weights = self.attention(queries, memory.keys, memory.mask)  # [B, Q, S]
@@ -185,6 +212,9 @@ class Decoder(nn.Module):
         for number in numbers:
             cell = self.cells[number]
             layers.append(cell(cell.project(hidden), context, before[number]))  # type: ignore[operator]
-            residual = self.first_residual is not None and number + 1 >= self.first_residual
-            hidden = layers[-1][0] + hidden if residual else layers[-1][0]
+            hidden = layers[-1][0] + hidden if self._residual(number) else layers[-1][0]
         return hidden
+
+    def _residual(self, number: int) -> bool:
+        """Whether what enters this layer is added to what leaves it; the hyperparameter counts layers from 1."""
+        return self.first_residual is not None and number + 1 >= self.first_residual

@@ -1,6 +1,6 @@
-"""The encoder: a bidirectional recurrent layer over the source, then unidirectional ones on top of it.
+"""The encoder: bidirectional recurrent layers over the source (one, if nothing is said), unidirectional ones on top.
 
-Letters: B sentences   S source positions   E embedding   H hidden (half of it from each direction in the first layer)
+Letters: B sentences   S source positions   E embedding   H hidden (half of it from each direction where there are two)
 """
 
 from dataclasses import dataclass
@@ -31,14 +31,20 @@ class Encoder(nn.Module):
         layer, hidden = LAYERS[options.rnn_cell_type], options.rnn_num_hidden
         self.embedding = nn.Embedding(tokens, options.num_embed_source)
         self.dropout = nn.Dropout(options.embed_dropout_source)
-        first = layer(options.num_embed_source, hidden // 2, bidirectional=True)
-        above = [layer(hidden, hidden) for _ in range(options.num_layers_encoder - 1)]
-        self.layers = nn.ModuleList([first, *above])
+        self.hidden_dropout = nn.Dropout(options.rnn_encoder_hidden_dropout)
+        inputs = [options.num_embed_source] + [hidden] * (options.num_layers_encoder - 1)
+        both = options.rnn_bidirectional_layers
+        self.layers = nn.ModuleList(
+            [layer(width, hidden // 2, bidirectional=True) for width in inputs[:both]]
+            + [layer(width, hidden) for width in inputs[both:]]
+        )
         self._prepared: tuple[Tensor, Tensor] | None = None
         self.first_residual = options.rnn_first_residual_layer if options.rnn_residual_connections else None
 
     def forward(self, source: Source) -> Encoded:
         states = self.dropout(self.embedding(source.ids))  # [S, B, E]
+        if source.ragged:
+            states = states * _real(source).unsqueeze(2)
         last: tuple[Tensor, ...] = ()
         for number, layer in enumerate(self.layers, start=1):
             before = states
@@ -46,6 +52,7 @@ class Encoder(nn.Module):
             states, last = self._both_ways(source) if from_table else _run(layer, states, source)
             if self.first_residual is not None and number >= self.first_residual and before.shape == states.shape:
                 states = states + before
+            states = self.hidden_dropout(states)
         return Encoded(states, last)
 
     def train(self, mode: bool = True) -> "Encoder":
@@ -80,7 +87,7 @@ class Encoder(nn.Module):
         last = tuple(torch.stack(part)[ends].flatten(1) for part in (outputs, cells))
         onward, back = torch.stack(outputs).unbind(1)
         states = torch.cat([onward, back.gather(0, turned.unsqueeze(2).expand_as(back))], 2)
-        return states * (positions < lengths).unsqueeze(2) if source.ragged else states, last
+        return states * _real(source).unsqueeze(2) if source.ragged else states, last
 
     def _prepare(self) -> tuple[Tensor, Tensor]:
         """Each token's part of the gates [2 * tokens, 4 * width], onward, then back; of_step [2, width, 4 * width]."""
@@ -95,6 +102,12 @@ class Encoder(nn.Module):
         if not torch.is_grad_enabled():
             self._prepared = prepared
         return prepared
+
+
+def _real(source: Source) -> Tensor:
+    """[S, B]: where a token stands, not padding."""
+    positions = torch.arange(len(source.ids), device=source.ids.device).unsqueeze(1)
+    return positions < source.lengths.to(source.ids.device)
 
 
 def _in_our_order(gates: Tensor, dimension: int) -> Tensor:

@@ -215,6 +215,11 @@ class Hyperparameters:
             faults.append(f"max_num_epochs ({self.max_num_epochs}) is below min_num_epochs ({self.min_num_epochs})")
         if self.lr_scheduler_type == "linear" and self.max_num_batches == -1 and self.max_num_epochs is None:
             faults.append("lr_scheduler_type linear ends at 0, so it needs max_num_batches or max_num_epochs")
+        if self.rnn_bidirectional_layers > self.num_layers_encoder:
+            faults.append(
+                f"rnn_bidirectional_layers ({self.rnn_bidirectional_layers}) is above"
+                f" num_layers_encoder ({self.num_layers_encoder})"
+            )
         if not self.weight_init_scale or (self.weight_init_type == "xavier" and self.weight_init_scale < 0):
             faults.append("weight_init_scale has to be a number above 0 (with weight_init_type uniform: other than 0)")
         return faults
@@ -245,9 +250,6 @@ _NOT_BUILT = {
     "encoder_type": "only rnn is available",
     "decoder_type": "only rnn is available",
     "precision": "bfloat16 is not available yet, leave it out",
-    "input_feeding": "it cannot be turned off yet, leave it out",
-    "rnn_bidirectional_layers": "only one is available yet, leave it out",
-    "rnn_encoder_hidden_dropout": "it is not available yet, leave it out",
     "transformer_model_size": "transformer is not available yet, leave it out",
     "transformer_attention_heads": "transformer is not available yet, leave it out",
     "transformer_feed_forward_num_hidden": "transformer is not available yet, leave it out",

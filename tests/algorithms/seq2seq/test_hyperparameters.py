@@ -57,6 +57,10 @@ def test_an_unknown_name_is_told_as_aws_tells_it_with_the_one_that_was_meant() -
         ({"encoder_type": "cnn"}, "encoder_type: only rnn is available"),
         ({"cnn_kernel_width_decoder": "7"}, "cnn_kernel_width_decoder: cnn is not available yet"),
         ({"min_num_epochs": 3, "max_num_epochs": 2}, "max_num_epochs (2) is below min_num_epochs (3)"),
+        (
+            {"rnn_bidirectional_layers": 2, "num_layers_encoder": 1},
+            "rnn_bidirectional_layers (2) is above num_layers_encoder (1)",
+        ),
         ({"batch_size": True}, "batch_size has to be an integer"),
         ({"lr_scheduler_type": "linear"}, "lr_scheduler_type linear ends at 0, so it needs max_num_batches or"),
         ({"clip_gradient": [1]}, "clip_gradient has to be a number"),

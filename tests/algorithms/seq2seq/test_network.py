@@ -35,6 +35,19 @@ VARIANTS: list[dict[str, Any]] = [
     {"num_layers_encoder": 3, "num_layers_decoder": 3},
     {"num_layers_encoder": 3, "num_layers_decoder": 3, "rnn_residual_connections": True},
     {"num_layers_decoder": 2, "rnn_attention_in_upper_layers": False, "rnn_cell_type": "gru"},
+    {
+        "rnn_residual_connections": True,
+        "rnn_first_residual_layer": 1,
+        "num_embed_source": 8,
+        "rnn_decoder_state_init": "avg",
+    },
+    {"num_layers_encoder": 3, "rnn_bidirectional_layers": 2, "rnn_residual_connections": True},
+    {"num_layers_encoder": 2, "rnn_bidirectional_layers": 2, "rnn_cell_type": "gru"},
+    {"input_feeding": False},
+    {"input_feeding": False, "rnn_cell_type": "gru", "rnn_attention_type": "fixed"},
+    {"input_feeding": False, "num_layers_decoder": 3, "rnn_residual_connections": True},
+    {"input_feeding": False, "num_layers_decoder": 3, "rnn_cell_type": "gru", "rnn_attention_type": "bilinear"},
+    {"input_feeding": False, "num_layers_decoder": 2, "rnn_attention_in_upper_layers": False},
 ]
 
 
@@ -84,14 +97,34 @@ def test_the_mask_stands_where_no_token_does() -> None:
     assert mask_of(Source.of([[4], [6]]), torch.zeros(1)) is None
 
 
-def test_the_scores_told_the_target_are_those_of_single_steps() -> None:
-    network = network_of(num_layers_decoder=2).eval()
-    batch = Batch.of(Corpus.of(PAIRS[:1], 100, 100), [0])
+@pytest.mark.parametrize("given", VARIANTS, ids=str)
+def test_the_scores_told_the_target_are_those_of_single_steps(given: dict[str, Any]) -> None:
+    network = network_of(**given).eval()
+    with torch.no_grad():
+        # Biases begin at zero, where a forgotten one would not be seen.
+        for weight in network.parameters():
+            if weight.dim() == 1:
+                weight.uniform_(-0.5, 0.5)
+    batch = Batch.of(Corpus.of(PAIRS, 100, 100), [0, 1, 2])
     at_once = network(batch)
     memory, state = network.begin(batch.source)
     for position, token in enumerate(batch.inputs):
         scores, state, _ = network.decoder.step(token, state, memory)
         torch.testing.assert_close(scores, at_once[position], atol=1e-6, rtol=1e-5)
+
+
+def test_without_input_feeding_no_step_is_told_what_the_one_before_concluded() -> None:
+    fed, unfed = network_of(), network_of(input_feeding=False)
+    assert fed.decoder.cells[0].from_step.weight.shape == (32, 16)
+    assert unfed.decoder.cells[0].from_step.weight.shape == (32, 8)
+
+
+def test_dropout_after_encoder_layers_acts_in_training_alone() -> None:
+    network = network_of(num_layers_encoder=2, rnn_encoder_hidden_dropout=0.5)
+    source = Source.of([[4, 5, 6, 7]] * 50)
+    states = network.encoder(source).states
+    assert 0.4 < (states == 0).double().mean() < 0.6
+    assert not (network.eval().encoder(source).states == 0).any()
 
 
 def test_the_lstm_cell_is_that_of_torch() -> None:
