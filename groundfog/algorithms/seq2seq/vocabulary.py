@@ -3,6 +3,7 @@
 The first four ids are fixed, as SageMaker's seq2seq fixes them: `<pad>` 0, `<unk>` 1, `<s>` 2 and `</s>` 3.
 """
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,7 @@ from .errors import InputFault
 
 PAD, UNKNOWN, BEGIN, END = range(4)
 FIXED = ("<pad>", "<unk>", "<s>", "</s>")
+MOST = 50_000
 
 Sentence = str | Sequence[str]
 """Tokens in a list, or in a string with blanks between them."""
@@ -43,13 +45,24 @@ class Vocabulary:
         return [self.tokens[number] for number in ids]
 
     @classmethod
-    def of(cls, sentences: Iterable[Sentence], most: int = 50_000) -> "Vocabulary":
+    def of(cls, sentences: Iterable[Sentence], most: int = MOST) -> "Vocabulary":
         """The `most` frequent tokens, the frequent ones first, equally frequent ones in alphabetical order."""
         counts = Counter(token for sentence in sentences for token in tokens_of(sentence))
         for token in FIXED:
             counts.pop(token, None)
         ranked = sorted(counts, key=lambda token: (-counts[token], token))
         return cls((*FIXED, *ranked[:most]))
+
+    @classmethod
+    def of_pairs(
+        cls, pairs: Sequence[tuple[Sequence[str], Sequence[str]]], most: int | None = None, joint: bool = False
+    ) -> tuple["Vocabulary", "Vocabulary"]:
+        """Of the sources and of the targets; `joint`: one of both."""
+        sources, targets = (source for source, _ in pairs), (target for _, target in pairs)
+        if joint:
+            both = cls.of(itertools.chain(sources, targets), most or MOST)
+            return both, both
+        return cls.of(sources, most or MOST), cls.of(targets, most or MOST)
 
     @classmethod
     def read(cls, file: Path) -> "Vocabulary":
