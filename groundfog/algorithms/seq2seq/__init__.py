@@ -9,21 +9,27 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .constraints import Lexicon
     from .errors import InputFault
     from .hyperparameters import Hyperparameters
-    from .model import Seq2Seq, Translation
+    from .model import Seq2Seq
     from .progress import Checkpoint, Finished, Progress, Started
+    from .risk import differing, edit_distance
+    from .translation import Translation
     from .vocabulary import Vocabulary
 
 _HOMES = {
+    "Lexicon": "constraints",
     "InputFault": "errors",
     "Hyperparameters": "hyperparameters",
     "Seq2Seq": "model",
-    "Translation": "model",
     "Checkpoint": "progress",
     "Finished": "progress",
     "Progress": "progress",
     "Started": "progress",
+    "differing": "risk",
+    "edit_distance": "risk",
+    "Translation": "translation",
     "Vocabulary": "vocabulary",
 }
 
@@ -32,11 +38,14 @@ __all__ = [
     "Finished",
     "Hyperparameters",
     "InputFault",
+    "Lexicon",
     "Progress",
     "Seq2Seq",
     "Started",
     "Translation",
     "Vocabulary",
+    "differing",
+    "edit_distance",
 ]
 
 

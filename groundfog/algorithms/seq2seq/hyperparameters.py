@@ -257,7 +257,6 @@ _NOT_BUILT = {
     "weight_tying": "it is not available yet, leave it out",
     "shuffle_window": "it is not available yet, leave it out",
     "num_processes": "only one is available yet, leave it out",
-    "length_penalty_alpha": "it is not available yet, leave it out",
     "cnn_num_hidden": "cnn is not available yet, leave it out",
     "cnn_activation_type": "cnn is not available yet, leave it out",
     "cnn_kernel_width_encoder": "cnn is not available yet, leave it out",

@@ -18,24 +18,23 @@ A folder with a model has the names that SageMaker's seq2seq (and Sockeye before
 import json
 import random
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from .batching import Corpus
-from .beam import search_all
 from .checkpoint import write_tensors
 from .errors import InputFault
 from .hyperparameters import Hyperparameters
 from .network import Network, initialise
 from .progress import Finished, Listener
 from .train import Data, Surroundings, Training
+from .translation import Translator
 from .vocabulary import Sentence, Vocabulary, tokens_of
 
 VERSION = "groundfog-seq2seq 1"
@@ -44,20 +43,7 @@ Known = tuple[list[str], list[str]]
 Pairs = Iterable[tuple[Sentence, Sentence]]
 
 
-@dataclass(frozen=True)
-class Translation:
-    tokens: list[str]
-    score: float
-    """Mean log probability per token, the end included."""
-    attention: np.ndarray | None = None
-    """[target tokens, source tokens]; rows sum to 1."""
-
-    @property
-    def target(self) -> str:
-        return " ".join(self.tokens)
-
-
-class Seq2Seq:
+class Seq2Seq(Translator):
     """An encoder-decoder network with attention; its options are the documented hyperparameters, by their names."""
 
     def __init__(self, **hyperparameters: Any) -> None:
@@ -121,31 +107,15 @@ class Seq2Seq:
         network.eval()
         return finished
 
-    def translate(
-        self, sentences: Sequence[Sentence], *, beam_size: int | None = None, attention: bool = False
-    ) -> list[Translation]:
-        """The most probable target of each sentence, in order.
-
-        Tokens that the vocabulary lacks are read as <unk>; sentences are cut off after max_seq_len_source tokens.
-        """
-        options, (source_vocabulary, target_vocabulary) = self.hyperparameters, self.vocabularies
-        sources = [
-            source_vocabulary.encode(tokens_of(sentence)[: options.max_seq_len_source]) for sentence in sentences
-        ]
-        found = search_all(
-            self.network,
-            sources,
-            width=options.beam_size if beam_size is None else max(1, beam_size),
-            longest=options.max_seq_len_target,
-            attention=attention,
-        )
-        return [Translation(target_vocabulary.decode(each.ids), each.score, each.attention) for each in found]
-
     @property
     def network(self) -> Network:
         if self._network is None:
             raise RuntimeError("There is no model yet: fit one, or load one")
         return self._network
+
+    @property
+    def speaker(self) -> Network:
+        return self.network
 
     def save(self, folder: Path | str) -> None:
         """Each file is replaced in one step, the weights last."""

@@ -30,6 +30,10 @@ class Network(nn.Module):
         encoded = self.encoder(source)
         return self.decoder.remember(encoded, source), self.decoder.first_state(encoded, source)
 
+    def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> tuple[Tensor, DecoderState, Tensor]:
+        """In search: tokens [R] -> scores [R, V] of the next ones, the state, where it looked [B, Q, S]."""
+        return self.decoder.step(tokens, state, memory)
+
 
 def initialise(network: Network, options: Hyperparameters) -> None:
     """Matrices at random, as weight_init_type says (xavier: Glorot and Bengio 2010), biases at zero."""

@@ -11,13 +11,14 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-inference.html
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .errors import InputFault
-from .model import Seq2Seq, Translation
+from .model import Seq2Seq
 from .recordio import read_pairs, write_targets
+from .translation import Translation
 
 JSON = "application/json"
 JSON_LINES = "application/jsonlines"
@@ -70,7 +71,7 @@ class Predictor:
         attention = any(request.attention for request in requests)
         found = self._model.translate([request.tokens for request in requests], attention=attention)
         return [
-            each if request.attention or not attention else Translation(each.tokens, each.score)
+            each if request.attention or not attention else replace(each, attention=None)
             for request, each in zip(requests, found, strict=True)
         ]
 

@@ -236,7 +236,14 @@ class Training:
     def _decode(self, sample: list[int]) -> list[str]:
         sources = [self.data.validation.sources[number] for number in sample]
         self.network.eval()
-        found = search_all(self.network, sources, width=self.options.beam_size, longest=self.options.max_seq_len_target)
+        options = self.options
+        found = search_all(
+            self.network,
+            sources,
+            width=options.beam_size,
+            longest=options.max_seq_len_target,
+            alpha=options.length_penalty_alpha,
+        )
         self.network.train()
         return [self._text(hypothesis.ids) for hypothesis in found]
 

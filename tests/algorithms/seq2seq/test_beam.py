@@ -1,13 +1,16 @@
 """Search: against trying everything, and against itself."""
 
 import itertools
+import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from groundfog.algorithms.seq2seq import Seq2Seq
 from groundfog.algorithms.seq2seq.batching import Source
-from groundfog.algorithms.seq2seq.beam import search, search_all
+from groundfog.algorithms.seq2seq.beam import Search, search, search_all
 from groundfog.algorithms.seq2seq.hyperparameters import Hyperparameters
 from groundfog.algorithms.seq2seq.network import Network, initialise
 from groundfog.algorithms.seq2seq.vocabulary import BEGIN, END, PAD
@@ -29,23 +32,53 @@ def log_probability(network: Network, source: list[int], target: list[int]) -> f
     memory, state = network.begin(Source.of([source]))
     total, token = 0.0, BEGIN
     for following in target:
-        scores, state, _ = network.decoder.step(torch.tensor([token]), state, memory)
+        scores, state, _ = network.step(torch.tensor([token]), state, memory)
         scores[:, [PAD, BEGIN]] = -torch.inf
         total += float(torch.log_softmax(scores, 1)[0, following])
         token = following
     return total
 
 
+@pytest.mark.parametrize("alpha", [0, 0.6, 1])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_beam_wide_enough_finds_what_trying_everything_finds(seed: int) -> None:
-    network, longest = tiny(seed), 4
-    words = [1, 4, 5]
-    targets = [[*words_said, END] for size in range(longest) for words_said in itertools.product(words, repeat=size)]
+def test_a_beam_wide_enough_finds_what_trying_everything_finds(seed: int, alpha: float) -> None:
+    network, longest, words, nbest = tiny(seed), 3, [1, 4, 5], 7
+    targets = [[*said, END] for size in range(longest + 1) for said in itertools.product(words, repeat=size)]
     for source in SOURCES:
-        best = max(targets, key=lambda target: log_probability(network, source, target) / len(target))
-        (found,) = search(network, Source.of([source]), width=3**longest, longest=longest)
-        assert found.ids == best[:-1]
-        assert found.score == pytest.approx(log_probability(network, source, best) / len(best), abs=1e-5)
+        totals = {tuple(target[:-1]): log_probability(network, source, target) for target in targets}
+        best = sorted(totals, key=lambda ids: totals[ids] / (len(ids) + 1) ** alpha, reverse=True)[:nbest]
+        (found,) = search_all(network, [source], width=4**longest, longest=longest, alpha=alpha, nbest=nbest)
+        assert [tuple(each.ids) for each in found.alternatives] == best
+        for each, ids in zip(found.alternatives, best, strict=True):
+            assert each.log_probability == pytest.approx(totals[ids], abs=1e-5)
+            assert each.score == pytest.approx(totals[ids] / (len(ids) + 1) ** alpha, abs=1e-5)
+        assert (found.ids, found.score) == (found.alternatives[0].ids, found.alternatives[0].score)
+
+
+def test_the_number_of_alternatives_changes_none_of_them() -> None:
+    for seed in range(8):
+        for few, many in zip(
+            search_all(tiny(seed), SOURCES, width=6, longest=6, nbest=2),
+            search_all(tiny(seed), SOURCES, width=6, longest=6, nbest=6),
+            strict=True,
+        ):
+            assert [each.ids for each in few.alternatives] == [each.ids for each in many.alternatives[:2]]
+            scores = [each.score for each in many.alternatives]
+            assert scores == sorted(scores, reverse=True)
+            assert len({tuple(each.ids) for each in many.alternatives}) == len(scores)
+
+
+def test_a_higher_alpha_has_nothing_against_length() -> None:
+    lengths = [
+        sum(
+            len(found.ids)
+            for seed in range(8)
+            for found in search_all(tiny(seed), SOURCES, width=8, longest=8, alpha=a)
+        )
+        for a in (0, 0.5, 1, 2)
+    ]
+    assert lengths == sorted(lengths)
+    assert lengths[0] < lengths[-1]
 
 
 def test_greedy_takes_the_most_probable_token_each_time() -> None:
@@ -54,40 +87,63 @@ def test_greedy_takes_the_most_probable_token_each_time() -> None:
         said: list[int] = []
         while len(said) < 6 and (not said or said[-1] != END):
             said.append(max([1, END, 4, 5], key=lambda token: log_probability(network, source, [*said, token])))
-        (found,) = search(network, Source.of([source]), width=1, longest=6)
+        (found,) = search(network, Source.of([source]), Search(width=1, longest=6))
         assert found.ids == [token for token in said if token != END]
 
 
-@pytest.mark.parametrize("width", [1, 3])
-def test_neighbours_in_a_batch_change_nothing(width: int) -> None:
-    network = tiny(6, tokens=20)
-    together = search_all(network, SOURCES, width=width, longest=9, attention=True)
-    reverse = search_all(network, SOURCES[::-1], width=width, longest=9)[::-1]
-    for source, found, again in zip(SOURCES, together, reverse, strict=True):
-        (alone,) = search(network, Source.of([source]), width=width, longest=9)
-        assert found.ids == alone.ids == again.ids
-        assert found.score == pytest.approx(alone.score, abs=1e-5)
-        assert found.attention is not None
-        assert found.attention.shape == (len(found.ids), len(source))
+@settings(max_examples=25, deadline=None)
+@given(
+    sources=st.lists(st.lists(st.integers(1, 6), max_size=6), min_size=1, max_size=9),
+    seed=st.integers(0, 3),
+    width=st.integers(1, 4),
+    alpha=st.sampled_from([0, 0.6, 1]),
+    data=st.data(),
+)
+def test_neighbours_and_their_order_change_nothing(
+    sources: list[list[int]], seed: int, width: int, alpha: float, data: st.DataObject
+) -> None:
+    network, nbest = tiny(seed, tokens=20), data.draw(st.integers(1, width))
+    together = search_all(network, sources, width=width, longest=9, alpha=alpha, nbest=nbest, attention=True)
+    order = data.draw(st.permutations(range(len(sources))))
+    shuffled = search_all(
+        network, [sources[place] for place in order], width=width, longest=9, alpha=alpha, nbest=nbest
+    )
+    for place, again in zip(order, shuffled, strict=True):
+        found = together[place]
+        (alone,) = search_all(network, [sources[place]], width=width, longest=9, alpha=alpha, nbest=nbest)
+        for first, second, third in itertools.zip_longest(
+            [found, *found.alternatives], [alone, *alone.alternatives], [again, *again.alternatives]
+        ):
+            assert first.ids == second.ids == third.ids
+            assert first.score == pytest.approx(second.score, abs=1e-5) == third.score
+            assert first.attention is not None
+            assert first.attention.shape == (len(first.ids), len(sources[place]))
 
 
 def test_a_wider_beam_is_no_worse_than_greedy_on_the_whole() -> None:
     greedily = widely = 0.0
     for seed in range(30):
         greedy, wide = (search_all(tiny(seed, tokens=12), SOURCES, width=width, longest=12) for width in (1, 5))
-        # A greedy one that did not come to its end in time has not to pay for it, so it says nothing here.
-        ended = [place for place, found in enumerate(greedy) if len(found.ids) < 12]
-        greedily += sum(greedy[place].score for place in ended)
-        widely += sum(wide[place].score for place in ended)
+        greedily += sum(found.score for found in greedy)
+        widely += sum(found.score for found in wide)
     assert widely > greedily
 
 
 def test_nothing_that_is_no_word_is_ever_said() -> None:
     for seed in range(10):
         for width in (1, 4):
-            for found in search_all(tiny(seed), SOURCES, width=width, longest=7):
-                assert {PAD, BEGIN, END}.isdisjoint(found.ids)
-                assert len(found.ids) <= 7
+            for found in search_all(tiny(seed), SOURCES, width=width, longest=7, nbest=width):
+                for each in (found, *found.alternatives):
+                    assert {PAD, BEGIN, END}.isdisjoint(each.ids)
+                    assert len(each.ids) <= 7
+                    assert math.isfinite(each.score)
+
+
+def test_a_target_has_to_end_after_the_longest_and_pays_for_it() -> None:
+    for seed in range(10):
+        network = tiny(seed)
+        for source, found in zip(SOURCES, search_all(network, SOURCES, width=1, longest=1), strict=True):
+            assert found.log_probability == pytest.approx(log_probability(network, source, [*found.ids, END]), abs=1e-5)
 
 
 def test_an_empty_source_has_an_empty_target() -> None:

@@ -1,0 +1,137 @@
+"""Translating: sentences to ids, search, ids to tokens; the same for one model and for several together."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from .beam import Hypothesis, Speaker, search_all
+from .constraints import Constraint, Lexicon, following
+from .errors import InputFault
+from .hyperparameters import Hyperparameters
+from .risk import Loss, risks
+from .vocabulary import Sentence, Vocabulary, tokens_of
+
+
+@dataclass(frozen=True)
+class Translation:
+    tokens: list[str]
+    score: float
+    """The log probability over tokens ** length_penalty_alpha, the end included: by default the mean of a token."""
+    log_probability: float
+    """Of the whole target; -inf where a constraint left nothing to say."""
+    attention: np.ndarray | None = None
+    """[target tokens, source tokens]; rows sum to 1."""
+    alternatives: tuple["Translation", ...] = ()
+    """With `nbest`: the best targets, by score, this one among them."""
+
+    @property
+    def target(self) -> str:
+        return " ".join(self.tokens)
+
+
+class Translator(ABC):
+    """What has vocabularies and says targets."""
+
+    hyperparameters: Hyperparameters
+
+    @property
+    @abstractmethod
+    def vocabularies(self) -> tuple[Vocabulary, Vocabulary]:
+        """Of sources and of targets."""
+
+    @property
+    @abstractmethod
+    def speaker(self) -> Speaker[Any, Any]: ...
+
+    def translate(
+        self,
+        sentences: Sequence[Sentence],
+        *,
+        beam_size: int | None = None,
+        nbest: int | None = None,
+        length_penalty_alpha: float | None = None,
+        minimum_bayes_risk: Loss | None = None,
+        constraint: Constraint | Sequence[Constraint | None] | None = None,
+        attention: bool = False,
+    ) -> list[Translation]:
+        """The best target of each sentence, in order.
+
+        Tokens that the vocabulary lacks are read as <unk>; sentences are cut off after max_seq_len_source tokens.
+
+        :param beam_size: instead of the hyperparameter; so is `length_penalty_alpha`.
+        :param nbest: so many `alternatives` of each, or as many as there are; a narrower beam is widened to it.
+        :param minimum_bayes_risk: say not the most probable target, but of the n best the one with the least expected
+            loss (`edit_distance`, `differing(...)`, or any function of two lists of tokens).
+        :param constraint: a `Lexicon`, or a function from the tokens said so far to those that may follow, "</s>" among
+            them; one for all sentences, or one for each, None where there is none.
+        :raises InputFault: an option is out of its range, or a constraint can never be met.
+        """
+        options, (source_vocabulary, target_vocabulary) = self.hyperparameters, self.vocabularies
+        width = options.beam_size if beam_size is None else beam_size
+        alpha = options.length_penalty_alpha if length_penalty_alpha is None else length_penalty_alpha
+        if width < 1 or (nbest is not None and nbest < 1) or not 0 <= alpha < math.inf:
+            raise InputFault("beam_size and nbest have to be at least 1, length_penalty_alpha a number of at least 0")
+        longest = options.max_seq_len_target
+        constraints = [
+            None if each is None else following(each, target_vocabulary, longest)
+            for each in _for_each(constraint, len(sentences))
+        ]
+        found = search_all(
+            self.speaker,
+            [source_vocabulary.encode(tokens_of(each)[: options.max_seq_len_source]) for each in sentences],
+            width=width,
+            longest=longest,
+            alpha=alpha,
+            nbest=nbest or (width if minimum_bayes_risk else 1),
+            attention=attention,
+            allowed=constraints if any(constraints) else None,
+        )
+        translations = [_translation(each, target_vocabulary) for each in found]
+        if minimum_bayes_risk is not None:
+            translations = [_least_risk(each, minimum_bayes_risk) for each in translations]
+        return translations if nbest else [replace(each, alternatives=()) for each in translations]
+
+    def stream(self, sentences: Iterable[Sentence], *, window: int = 1024, **options: Any) -> Iterator[Translation]:
+        """`translate` for a source without end: order is kept, `window` sentences are read before the first is said.
+
+        A window is searched by length, so that a wide one is faster, and a narrow one answers sooner.
+
+        :param options: those of `translate`; a constraint has to be one for all.
+        """
+        if window < 1 or isinstance(options.get("constraint"), Sequence):
+            raise InputFault("A stream needs a window of at least 1, and one constraint for all sentences")
+        coming = iter(sentences)
+        while together := list(islice(coming, window)):
+            yield from self.translate(together, **options)
+
+
+def _for_each(
+    constraint: Constraint | Sequence[Constraint | None] | None, sentences: int
+) -> Sequence[Constraint | None]:
+    if constraint is None or isinstance(constraint, Lexicon) or callable(constraint):
+        return [constraint] * sentences
+    if len(constraint) != sentences:
+        raise InputFault(f"There are {len(constraint)} constraints for {sentences} sentences: give one for each")
+    return constraint
+
+
+def _translation(found: Hypothesis, vocabulary: Vocabulary) -> Translation:
+    """With all its alternatives, itself in front."""
+    several = [
+        Translation(vocabulary.decode(each.ids), each.score, each.log_probability, each.attention)
+        for each in found.alternatives or (found,)
+    ]
+    return replace(several[0], alternatives=tuple(each for each in several if each.score > -math.inf))
+
+
+def _least_risk(translation: Translation, loss: Loss) -> Translation:
+    candidates = translation.alternatives
+    if not candidates:
+        return translation
+    expected = risks([each.tokens for each in candidates], [each.log_probability for each in candidates], loss)
+    return replace(candidates[expected.index(min(expected))], alternatives=candidates)
