@@ -13,12 +13,12 @@ A folder with a model has the names that SageMaker's seq2seq (and Sockeye before
     config           the hyperparameters, as JSON
     version          of the format
     vocab.src.json, vocab.trg.json
+    tokenizer.json   how raw text becomes tokens, where they are not simply what stands between blanks
 """
 
 import json
-import random
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,16 @@ from .errors import InputFault
 from .hyperparameters import Hyperparameters
 from .network import Network, initialise
 from .progress import Finished, Listener
+from .text import hold_out
+from .tokenizer import BLANKS, Tokenizers
+from .tokenizer import FILE as TOKENIZER_FILE
 from .train import Data, Surroundings, Training
 from .translation import Translator
-from .vocabulary import Sentence, Vocabulary, tokens_of
+from .vocabulary import Sentence, Vocabulary
 
 VERSION = "groundfog-seq2seq 1"
 
-Known = tuple[list[str], list[str]]
+Known = tuple[Sequence[str], Sequence[str]]
 Pairs = Iterable[tuple[Sentence, Sentence]]
 
 
@@ -51,6 +54,7 @@ class Seq2Seq(Translator):
         self.hyperparameters = Hyperparameters.of(hyperparameters)
         self.source_vocabulary: Vocabulary | None = None
         self.target_vocabulary: Vocabulary | None = None
+        self.tokenizers = BLANKS
         self._network: Network | None = None
 
     def fit(
@@ -58,6 +62,9 @@ class Seq2Seq(Translator):
         pairs: Pairs,
         validation: Pairs | None = None,
         *,
+        tokens: str | tuple[str, str] = "blank",
+        vocabulary_size: int | None = None,
+        joint: bool = False,
         progress: Listener | None = None,
         stop: threading.Event | None = None,
         checkpoints: Path | str | None = None,
@@ -65,18 +72,24 @@ class Seq2Seq(Translator):
     ) -> Finished:
         """Learn pairs of sentences, from their vocabularies on.
 
-        :param validation: where it is missing, one pair in twenty is held out for it.
+        :param validation: where it is missing, one source in twenty is held out for it.
+        :param tokens: what strings are made of (tokenizer.py): blank, character, word or sentencepiece, or a kind for
+            sources and one for targets.
+        :param vocabulary_size: at most so many tokens on each side.
+        :param joint: one vocabulary for both sides.
         :param progress: called with `progress.Record`s.
         :param stop: once set, training writes a checkpoint and returns.
         :param checkpoints: a folder; training goes on from what it finds there.
         :param folder: where the best model so far is always saved.
         """
-        known = [(tokens_of(source), tokens_of(target)) for source, target in pairs]
-        held = None if validation is None else [(tokens_of(source), tokens_of(target)) for source, target in validation]
-        if held is None:
-            known, held = _held_out(known, self.hyperparameters.seed)
-        self.source_vocabulary = Vocabulary.of(source for source, _ in known)
-        self.target_vocabulary = Vocabulary.of(target for _, target in known)
+        pairs = list(pairs)
+        self.tokenizers = tokenizers = Tokenizers.learn(tokens, pairs, vocabulary_size, joint)
+        known = tokenizers.of_pairs(pairs)
+        if validation is None:
+            known, held = hold_out(known, share=1 / 20, seed=self.hyperparameters.seed)
+        else:
+            held = tokenizers.of_pairs(validation)
+        self.source_vocabulary, self.target_vocabulary = Vocabulary.of_pairs(known, vocabulary_size, joint)
         train, validated = self._corpus(known), self._corpus(held)
         return self.fit_corpora(train, validated, progress=progress, stop=stop, checkpoints=checkpoints, folder=folder)
 
@@ -133,6 +146,10 @@ class Seq2Seq(Translator):
         }
         for name, text in texts.items():
             write_text(folder / name, text)
+        if self.tokenizers.raw:
+            write_text(folder / TOKENIZER_FILE, self.tokenizers.text())
+        else:
+            (folder / TOKENIZER_FILE).unlink(missing_ok=True)
         write_tensors(folder / "params.best", network.state_dict(), {"format": VERSION})
 
     @classmethod
@@ -155,6 +172,7 @@ class Seq2Seq(Translator):
             ) from None
         model.source_vocabulary = Vocabulary.read(folder / "vocab.src.json")
         model.target_vocabulary = Vocabulary.read(folder / "vocab.trg.json")
+        model.tokenizers = Tokenizers.read(folder)
         model._adopt(weights)
         return model
 
@@ -182,7 +200,7 @@ class Seq2Seq(Translator):
             raise RuntimeError("There are no vocabularies yet: fit a model, or load one")
         return self.source_vocabulary, self.target_vocabulary
 
-    def _corpus(self, pairs: list[Known]) -> Corpus:
+    def _corpus(self, pairs: Iterable[Known]) -> Corpus:
         source_vocabulary, target_vocabulary = self.vocabularies
         options = self.hyperparameters
         return Corpus.of(
@@ -198,13 +216,6 @@ class Seq2Seq(Translator):
 
 def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _held_out(pairs: list[Known], seed: int) -> tuple[list[Known], list[Known]]:
-    order = list(pairs)
-    random.Random(seed).shuffle(order)
-    held = max(1, len(order) // 20) if len(order) > 1 else 0
-    return order[held:], order[:held] or order
 
 
 def write_text(file: Path, text: str) -> None:

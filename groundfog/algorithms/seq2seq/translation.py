@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,12 +14,18 @@ from .constraints import Constraint, Lexicon, following
 from .errors import InputFault
 from .hyperparameters import Hyperparameters
 from .risk import Loss, risks
-from .vocabulary import Sentence, Vocabulary, tokens_of
+from .tokenizer import Tokenizer, Tokenizers
+from .vocabulary import Sentence, Vocabulary
+
+if TYPE_CHECKING:
+    from .report import Evaluation
 
 
 @dataclass(frozen=True)
 class Translation:
     tokens: list[str]
+    text: str
+    """What the tokens mean to a reader: they joined, as the model's tokenizer joins them."""
     score: float
     """The log probability over tokens ** length_penalty_alpha, the end included: by default the mean of a token."""
     log_probability: float
@@ -28,16 +34,27 @@ class Translation:
     """[target tokens, source tokens]; rows sum to 1."""
     alternatives: tuple["Translation", ...] = ()
     """With `nbest`: the best targets, by score, this one among them."""
+    source: tuple[str, ...] = ()
+    """The tokens that were read."""
 
     @property
     def target(self) -> str:
         return " ".join(self.tokens)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what was said, how sure it is, and where the model looked if that was asked for."""
+        from .report import heat_map
+        from .report.marks import text
+
+        picture = "" if self.attention is None else heat_map(self.tokens, self.source, self.attention)
+        return f"<div><b>{text(self.text)}</b> <small>{self.score:.3f}</small>{picture}</div>"
 
 
 class Translator(ABC):
     """What has vocabularies and says targets."""
 
     hyperparameters: Hyperparameters
+    tokenizers: Tokenizers
 
     @property
     @abstractmethod
@@ -59,7 +76,7 @@ class Translator(ABC):
         constraint: Constraint | Sequence[Constraint | None] | None = None,
         attention: bool = False,
     ) -> list[Translation]:
-        """The best target of each sentence, in order.
+        """The best target of each sentence, in order. A sentence is raw text, or a list of tokens.
 
         Tokens that the vocabulary lacks are read as <unk>; sentences are cut off after max_seq_len_source tokens.
 
@@ -81,9 +98,10 @@ class Translator(ABC):
             None if each is None else following(each, target_vocabulary, longest)
             for each in _for_each(constraint, len(sentences))
         ]
+        sources = [tuple(self.tokenizers.source_tokens(each)[: options.max_seq_len_source]) for each in sentences]
         found = search_all(
             self.speaker,
-            [source_vocabulary.encode(tokens_of(each)[: options.max_seq_len_source]) for each in sentences],
+            [source_vocabulary.encode(source) for source in sources],
             width=width,
             longest=longest,
             alpha=alpha,
@@ -91,7 +109,10 @@ class Translator(ABC):
             attention=attention,
             allowed=constraints if any(constraints) else None,
         )
-        translations = [_translation(each, target_vocabulary) for each in found]
+        translations = [
+            _translation(each, source, target_vocabulary, self.tokenizers.target)
+            for each, source in zip(found, sources, strict=True)
+        ]
         if minimum_bayes_risk is not None:
             translations = [_least_risk(each, minimum_bayes_risk) for each in translations]
         return translations if nbest else [replace(each, alternatives=()) for each in translations]
@@ -110,6 +131,23 @@ class Translator(ABC):
             yield from self.translate(together, **options)
 
 
+    def evaluate(
+        self, pairs: Iterable[tuple[Sentence, Sentence]], *, most: int | None = None, **options: Any
+    ) -> "Evaluation":
+        """How near what it says to these sources comes to their targets: scores, errors, attention.
+
+        A source that stands in several pairs may be answered by any of their targets. What comes back has a method
+        `save_report(folder)`, which writes report.html and report.json.
+
+        :param most: ask at most so many sources.
+        :param options: those of `translate`.
+        :raises InputFault: there are no pairs.
+        """
+        from .report import evaluate
+
+        return evaluate(self, pairs, most=most, **options)
+
+
 def _for_each(
     constraint: Constraint | Sequence[Constraint | None] | None, sentences: int
 ) -> Sequence[Constraint | None]:
@@ -120,12 +158,15 @@ def _for_each(
     return constraint
 
 
-def _translation(found: Hypothesis, vocabulary: Vocabulary) -> Translation:
+def _translation(
+    found: Hypothesis, source: tuple[str, ...], vocabulary: Vocabulary, tokenizer: Tokenizer
+) -> Translation:
     """With all its alternatives, itself in front."""
-    several = [
-        Translation(vocabulary.decode(each.ids), each.score, each.log_probability, each.attention)
-        for each in found.alternatives or (found,)
-    ]
+    several = []
+    for each in found.alternatives or (found,):
+        tokens = vocabulary.decode(each.ids)
+        said, score = tokenizer.join(tokens), each.score
+        several.append(Translation(tokens, said, score, each.log_probability, each.attention, source=source))
     return replace(several[0], alternatives=tuple(each for each in several if each.score > -math.inf))
 
 
