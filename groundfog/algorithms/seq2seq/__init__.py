@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .constraints import Lexicon
+    from .ensemble import Ensemble, load
     from .errors import InputFault
     from .hyperparameters import Hyperparameters
     from .model import Seq2Seq
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Lexicon": "constraints",
+    "Ensemble": "ensemble",
+    "load": "ensemble",
     "InputFault": "errors",
     "Hyperparameters": "hyperparameters",
     "Seq2Seq": "model",
@@ -35,6 +38,7 @@ _HOMES = {
 
 __all__ = [
     "Checkpoint",
+    "Ensemble",
     "Finished",
     "Hyperparameters",
     "InputFault",
@@ -46,6 +50,7 @@ __all__ = [
     "Vocabulary",
     "differing",
     "edit_distance",
+    "load",
 ]
 
 

@@ -2,7 +2,9 @@
 
     application/json                    {"instances": [{"data": "C A R", "configuration": {"attention_matrix": true}}]}
                                         -> {"predictions": [{"target": "K AA1 R", "matrix": [[...], ...]}]}
-    application/jsonlines               {"source": "C A R"}      -> {"target": "K AA1 R"}
+                                        {"n_best": 5} beside it, an extension of ours, adds the best targets of all:
+                                        "n_best": [{"target": "K AA1 R", "score": -0.02}, ...]
+    application/jsonlines               {"source": "C A R"}      -> {"target": "K AA1 R"}     the same configuration
     application/x-recordio-protobuf     records with "source"    -> records with "target"
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-inference.html
@@ -15,15 +17,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .ensemble import load
 from .errors import InputFault
-from .model import Seq2Seq
 from .recordio import read_pairs, write_targets
-from .translation import Translation
+from .translation import Translation, Translator
 
 JSON = "application/json"
 JSON_LINES = "application/jsonlines"
 RECORDIO = "application/x-recordio-protobuf"
 FORMATS = (JSON, JSON_LINES, RECORDIO)
+MOST_BEST = 100
 
 
 class Rejected(InputFault):
@@ -38,19 +41,21 @@ class Rejected(InputFault):
 class Request:
     tokens: list[str]
     attention: bool = False
+    n_best: int = 0
+    """How many targets with their scores; 0: the best one, and no list."""
 
 
 class Predictor:
     max_batch = 512
 
-    def __init__(self, model: Seq2Seq) -> None:
+    def __init__(self, model: Translator) -> None:
         self._model = model
         # The first request shall not pay for what is made only once.
         model.translate([["<unk>"]])
 
     @classmethod
     def load(cls, folder: Path) -> "Predictor":
-        return cls(Seq2Seq.load(folder))
+        return cls(load(folder))
 
     def decode(self, body: bytes, content_type: str, accept: str) -> tuple[list[Request], str]:
         """The requests of a body and the format of its answer.
@@ -68,10 +73,27 @@ class Predictor:
 
     def predict(self, requests: list[Request]) -> list[Translation]:
         """One translation for each request, in order."""
+        narrowest = self._model.hyperparameters.beam_size
+        widths = [max(narrowest, request.n_best) for request in requests]
+        found: dict[int, Translation] = {}
+        # A wider beam may find another target, so nobody is searched with a wider one than they asked for.
+        for width in set(widths):
+            places = [place for place, each in enumerate(widths) if each == width]
+            found |= zip(places, self._translate([requests[place] for place in places]), strict=True)
+        return [found[place] for place in range(len(requests))]
+
+    def _translate(self, requests: list[Request]) -> list[Translation]:
         attention = any(request.attention for request in requests)
-        found = self._model.translate([request.tokens for request in requests], attention=attention)
+        n_best = max(request.n_best for request in requests)
+        found = self._model.translate(
+            [request.tokens for request in requests], nbest=n_best or None, attention=attention
+        )
         return [
-            each if request.attention or not attention else replace(each, attention=None)
+            replace(
+                each,
+                attention=each.attention if request.attention else None,
+                alternatives=each.alternatives[: request.n_best],
+            )
             for request, each in zip(requests, found, strict=True)
         ]
 
@@ -128,7 +150,7 @@ def _text(body: bytes, charset: str) -> str:
         return body.decode(charset)
     except LookupError:
         raise Rejected(415, f"The charset {charset[:50]} is unknown; send UTF-8") from None
-    except (UnicodeDecodeError, UnicodeError) as error:
+    except ValueError as error:
         raise Rejected(400, f"The request is no text in {charset[:50]}: {error}") from None
 
 
@@ -156,10 +178,13 @@ def _request(instance: Any, field: str, place: str) -> Request:
     configuration = instance.get("configuration") or {}
     if not isinstance(configuration, dict):
         raise Rejected(400, f'{place}: "configuration" has to be an object, as {{"attention_matrix": true}}')
-    wanted = configuration.get("attention_matrix", False)
-    if str(wanted).lower() not in ("true", "false"):
+    attention = str(configuration.get("attention_matrix", False)).lower()
+    if attention not in ("true", "false"):
         raise Rejected(400, f'{place}: "attention_matrix" has to be true or false')
-    return Request(data.split(), str(wanted).lower() == "true")
+    n_best = str(configuration.get("n_best", 0))
+    if not n_best.isdecimal() or len(n_best) > 3 or int(n_best) > MOST_BEST:
+        raise Rejected(400, f'{place}: "n_best" has to be an integer from 1 to {MOST_BEST}')
+    return Request(data.split(), attention == "true", int(n_best))
 
 
 def _parse(text: str, place: str) -> Any:
@@ -170,9 +195,12 @@ def _parse(text: str, place: str) -> Any:
 
 
 def _answer(translation: Translation) -> dict[str, Any]:
-    if translation.attention is None:
-        return {"target": translation.target}
-    return {"target": translation.target, "matrix": translation.attention.astype(float).round(6).tolist()}
+    answer: dict[str, Any] = {"target": translation.target}
+    if translation.attention is not None:
+        answer["matrix"] = translation.attention.astype(float).round(6).tolist()
+    if translation.alternatives:
+        answer["n_best"] = [{"target": each.target, "score": each.score} for each in translation.alternatives]
+    return answer
 
 
 def _json_text(document: Any) -> str:

@@ -1,13 +1,15 @@
 """A toy task that needs attention, and a model that has learnt it."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from groundfog.algorithms.seq2seq import Seq2Seq
+from groundfog.algorithms.seq2seq import Seq2Seq, Vocabulary
+from groundfog.algorithms.seq2seq.network import Network, initialise
 
 SMALL: dict[str, Any] = {
     "rnn_num_hidden": 64,
@@ -61,3 +63,18 @@ def reverser_folder(reverser: Seq2Seq, tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("reverser")
     reverser.save(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def untrained() -> Callable[..., Seq2Seq]:
+    """Models at random, made at once, for what has to be true of any model: sources of a b c d, targets of x y z."""
+
+    def make(seed: int = 1, target: str = "x y z", **options: Any) -> Seq2Seq:
+        sizes = {"rnn_num_hidden": 8, "num_embed_source": 5, "num_embed_target": 6, "max_seq_len_target": 4}
+        model = Seq2Seq(**(sizes | {"weight_init_scale": 9.0, "seed": seed} | options))
+        model.source_vocabulary, model.target_vocabulary = Vocabulary.of(["a b c d"]), Vocabulary.of([target])
+        model._network = Network(model.hyperparameters, 8, len(model.target_vocabulary)).eval()
+        initialise(model._network, model.hyperparameters)
+        return model
+
+    return make
