@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .alignment import forced
 from .beam import Hypothesis, Speaker, search_all
 from .constraints import Constraint, Lexicon, following
 from .errors import InputFault
@@ -130,6 +131,30 @@ class Translator(ABC):
         while together := list(islice(coming, window)):
             yield from self.translate(together, **options)
 
+    def align(self, pairs: Iterable[tuple[Sentence, Sentence]]) -> list[Translation]:
+        """Where the model looks while it says these targets (`attention`), and how probable they are to it (`score`).
+
+        Both sides are cut off where they are longer than the model's max_seq_len_source and _target.
+        """
+        options, (source_vocabulary, target_vocabulary) = self.hyperparameters, self.vocabularies
+        cut = [
+            (source[: options.max_seq_len_source], target[: options.max_seq_len_target])
+            for source, target in self.tokenizers.of_pairs(pairs)
+        ]
+        ids = [(source_vocabulary.encode(source), target_vocabulary.encode(target)) for source, target in cut]
+        return [
+            Translation(
+                list(target),
+                self.tokenizers.target.join(target),
+                found.score,
+                found.log_probability,
+                found.attention,
+                source=source,
+            )
+            for (source, target), found in zip(
+                cut, forced(self.speaker, ids, options.length_penalty_alpha), strict=True
+            )
+        ]
 
     def evaluate(
         self, pairs: Iterable[tuple[Sentence, Sentence]], *, most: int | None = None, **options: Any
