@@ -61,6 +61,7 @@ def _train(layout: Layout, stopping: threading.Event) -> None:
         stop=stopping,
         checkpoints=layout.checkpoints,
         folder=layout.model,
+        reports=(layout.model, layout.output_data),
     )
 
 
@@ -72,11 +73,9 @@ def _refuse_what_is_not_built(layout: Layout) -> None:
     hosts = layout.resource_config().get("hosts", [])
     if len(hosts) > 1:
         raise InputFault(f"seq2seq trains on one instance: set InstanceCount to 1, not {len(hosts)}")
-    for name, channel in layout.input_data_config().items():
-        if channel.get("TrainingInputMode", "File") != "File":
-            raise InputFault(
-                f"Channel '{name}' has the input mode {channel['TrainingInputMode']}: seq2seq reads File mode"
-            )
+    mode = layout.input_data_config().get("vocab", {}).get("TrainingInputMode", "File")
+    if mode != "File":
+        raise InputFault(f"Channel 'vocab' has the input mode {mode}: seq2seq reads it in File mode; set its InputMode")
 
 
 def load(folder: Path) -> "HostedPredictor":

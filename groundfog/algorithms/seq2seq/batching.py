@@ -22,12 +22,32 @@ class Sequences:
     """Many sequences of ids in one array, 4 bytes an id."""
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
         self._ids = array("i")
         self._ends = array("q", [0])
+        self.__dict__.pop("lengths", None)
 
     def append(self, sequence: Sequence[int]) -> None:
         self._ids.extend(sequence)
         self._ends.append(len(self._ids))
+
+    def extend(self, others: "Sequences", start: int, stop: int) -> None:
+        """By the others from number `start` to before `stop`."""
+        first, last = others._ends[start], others._ends[stop]
+        ends = np.array(others._ends[start + 1 : stop + 1]) + (len(self._ids) - first)
+        self._ids.extend(others._ids[first:last])
+        self._ends.frombytes(ends.tobytes())
+
+    @classmethod
+    def of_columns(cls, ids: np.ndarray, lengths: np.ndarray, longest: int) -> "Sequences":
+        """From ids in one row; sequences are cut off after `longest`."""
+        sequences, cut = cls(), np.minimum(lengths, longest)
+        place = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        sequences._ids.frombytes(ids[place < longest].astype(np.int32).tobytes())
+        sequences._ends.frombytes(np.cumsum(cut, dtype=np.int64).tobytes())
+        return sequences
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -61,6 +81,14 @@ class Corpus:
             corpus.sources.append(source[:longest_source])
             corpus.targets.append(target[:longest_target])
         return corpus
+
+    def extend(self, other: "Corpus", start: int, stop: int) -> None:
+        self.sources.extend(other.sources, start, stop)
+        self.targets.extend(other.targets, start, stop)
+
+    def clear(self) -> None:
+        self.sources.clear()
+        self.targets.clear()
 
 
 @dataclass(frozen=True)
@@ -113,15 +141,15 @@ def _columns(sequences: Sequence[Sequence[int] | np.ndarray], rows: int) -> Tens
 
 
 def epoch_batches(
-    corpus: Corpus, batch_size: int, *, bucket_width: int | None, seed: int, epoch: int
+    corpus: Corpus, batch_size: int, *, bucket_width: int | None, seed: int, epoch: int, window: int = 0
 ) -> list[np.ndarray]:
-    """The numbers of the pairs of each batch of an epoch; `bucket_width` None mixes all lengths.
+    """The numbers of the pairs of each batch of an epoch, or of a window of it; `bucket_width` None mixes all lengths.
 
     A batch has one exact source length where enough pairs have it, so that nothing on the source side is padded or
     masked, and targets of neighbouring lengths. What is left over is gathered across source lengths less than
     `bucket_width` apart.
     """
-    random = np.random.default_rng([seed, epoch])
+    random = np.random.default_rng([seed, epoch, window] if window else [seed, epoch])
     order = random.permutation(len(corpus))
     if bucket_width is None:
         return _cut(order, batch_size)

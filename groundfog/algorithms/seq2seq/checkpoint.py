@@ -29,8 +29,10 @@ class Position:
     """How far a training is."""
 
     epoch: int = 0
+    window: int = 0
+    """Of the epoch."""
     batch: int = 0
-    """Of the epoch, the next one."""
+    """Of the window, the next one."""
     updates: int = 0
     samples: int = 0
     seconds: float = 0.0

@@ -255,7 +255,6 @@ _NOT_BUILT = {
     "transformer_feed_forward_num_hidden": "transformer is not available yet, leave it out",
     "transformer_dropout": "transformer is not available yet, leave it out",
     "weight_tying": "it is not available yet, leave it out",
-    "shuffle_window": "it is not available yet, leave it out",
     "num_processes": "only one is available yet, leave it out",
     "cnn_num_hidden": "cnn is not available yet, leave it out",
     "cnn_activation_type": "cnn is not available yet, leave it out",

@@ -39,6 +39,7 @@ from .tokenizer import FILE as TOKENIZER_FILE
 from .train import Data, Surroundings, Training
 from .translation import Translator
 from .vocabulary import Sentence, Vocabulary
+from .windows import Windows
 
 VERSION = "groundfog-seq2seq 1"
 
@@ -95,7 +96,7 @@ class Seq2Seq(Translator):
 
     def fit_corpora(
         self,
-        train: Corpus,
+        train: Corpus | Windows,
         validation: Corpus,
         *,
         progress: Listener | None = None,
@@ -103,9 +104,10 @@ class Seq2Seq(Translator):
         checkpoints: Path | str | None = None,
         folder: Path | str | None = None,
     ) -> Finished:
-        """`fit` for pairs that are ids of the model's vocabularies already."""
-        for name, corpus in (("training", train), ("validation", validation)):
-            if not len(corpus):
+        """`fit` for pairs that are ids of the model's vocabularies already, as a stream where they are `Windows`."""
+        windows = Windows.of(train) if isinstance(train, Corpus) else train
+        for name, pairs in (("training", windows.pairs), ("validation", len(validation))):
+            if not pairs:
                 raise InputFault(f"There are no {name} pairs: give at least one whose source is not empty")
         self._network = network = self._outline().to_empty(device=_device())
         initialise(network, self.hyperparameters)
@@ -115,7 +117,7 @@ class Seq2Seq(Translator):
             None if checkpoints is None else Path(checkpoints),
             lambda network: None if folder is None else self.save(folder),
         )
-        data = Data(train, validation, self.vocabularies[1])
+        data = Data(windows, validation, self.vocabularies[1])
         finished = Training(network, self.hyperparameters, data, around).run()
         network.eval()
         return finished

@@ -11,9 +11,10 @@ the reader puts it back between the parts (https://github.com/dmlc/dmlc-core/blo
 Each payload is a `Record` (record.proto) with two features, "source" and "target": the token ids of a pair.
 """
 
+import io
 import struct
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple, Protocol
 
 from google.protobuf.message import DecodeError
 
@@ -29,14 +30,31 @@ _MAGIC_BYTES = struct.pack("<I", MAGIC)
 _FOLLOWERS = {None: (WHOLE, FIRST), FIRST: (MIDDLE, LAST), MIDDLE: (MIDDLE, LAST)}
 
 
+class Stream(Protocol):
+    def read(self, count: int, /) -> bytes: ...
+
+
+class Joined:
+    """A stream whose first bytes have been read already."""
+
+    def __init__(self, first: bytes, stream: Stream) -> None:
+        self._first, self._stream = io.BytesIO(first), stream
+
+    def read(self, count: int, /) -> bytes:
+        return self._first.read(count) or self._stream.read(count)
+
+
 class Pair(NamedTuple):
     source: list[int]
     target: list[int]
 
 
-def read_pairs(stream: BinaryIO, name: str) -> Iterator[Pair]:
-    """The pairs of a stream, which `name` names in faults. A record without a target has an empty one."""
-    for number, payload in enumerate(read_payloads(stream, name), start=1):
+def read_pairs(stream: Stream, name: str, first: int = 1, position: int = 0) -> Iterator[Pair]:
+    """The pairs of a stream, which `name` names in faults. A record without a target has an empty one.
+
+    The stream begins with record number `first`, at byte `position` of what it is the rest of.
+    """
+    for number, payload in enumerate(read_payloads(stream, name, first, position), start=first):
         place = f"{name}, record {number}"
         try:
             record = Record.FromString(payload)
@@ -62,11 +80,11 @@ def _ids(record: Record, feature: str, place: str) -> list[int] | None:
     return list(value.int32_tensor.values)
 
 
-def read_payloads(stream: BinaryIO, name: str) -> Iterator[bytes]:
+def read_payloads(stream: Stream, name: str, first: int = 1, position: int = 0) -> Iterator[bytes]:
     """The payloads of a stream, one at a time: memory is that of the longest record."""
     parts: list[bytes] = []
     flag_before: int | None = None
-    number, position = 1, 0
+    number = first
     while header := _read(stream, _HEADER.size):
         place = f"{name}, record {number} at byte {position}"
         flag, length = _part(header, place)
@@ -101,7 +119,7 @@ def _part(header: bytes, place: str) -> tuple[int, int]:
     return word >> 29, word & LONGEST_PART
 
 
-def _read(stream: BinaryIO, count: int) -> bytes:
+def _read(stream: Stream, count: int) -> bytes:
     """As many of `count` bytes as there are: a FIFO or a socket may hand them out in pieces."""
     pieces: list[bytes] = []
     while count > 0 and (piece := stream.read(min(count, 1 << 20))):

@@ -31,6 +31,7 @@ from .optimizer import Schedule, clip, make_optimizer
 from .progress import Checkpoint, Finished, Listener, Progress, Started
 from .scores import Tally, bleu, chrf, loss_of, smoothed_loss_of
 from .vocabulary import Vocabulary
+from .windows import Windows
 
 REPORT_EVERY = 50
 """Batches between two progress reports."""
@@ -41,7 +42,7 @@ _EXPLODED = 10_000
 
 @dataclass(frozen=True)
 class Data:
-    train: Corpus
+    train: Windows
     validation: Corpus
     target_vocabulary: Vocabulary
 
@@ -72,10 +73,10 @@ class Training:
             torch.manual_seed(self.options.seed)
             self._resume()
             self.around.listener(self._started())
-            for numbers in self._batches():
+            for batch in self._batches():
                 if self.around.stop.is_set():
                     return self._interrupted()
-                self._update(Batch.of(self.data.train, numbers).to(self.network.device))
+                self._update(batch.to(self.network.device))
                 if self._position.updates % REPORT_EVERY == 0:
                     self._report()
                 if self._position.updates % self.options.checkpoint_frequency_num_batches == 0:
@@ -86,31 +87,45 @@ class Training:
 
     def _started(self) -> Started:
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
-        return Started(len(self.data.train), parameters, self.options.optimized_metric, self._position.updates)
+        return Started(self.data.train.pairs, parameters, self.options.optimized_metric, self._position.updates)
 
-    def _batches(self) -> Iterator[np.ndarray]:
-        """Numbers of pairs, epoch after epoch; who draws a batch counts it before drawing the next."""
+    def _batches(self) -> Iterator[Batch]:
+        """Epoch after epoch, from where the position is; who draws a batch counts it before drawing the next."""
         position = self._position
         while not self._reason_to_end():
-            for numbers in self._plan(position.epoch)[position.batch :]:
-                yield numbers
-                if self._reason_to_end():
-                    return
-            position.epoch, position.batch = position.epoch + 1, 0
+            for window, corpus in enumerate(self.data.train.epoch()):
+                if window < position.window:
+                    continue
+                for numbers in self._plan(corpus, position.epoch, window)[position.batch :]:
+                    yield Batch.of(corpus, numbers)
+                    if self._reason_to_end():
+                        return
+                position.window, position.batch = window + 1, 0
+            position.epoch, position.window = position.epoch + 1, 0
 
-    def _plan(self, epoch: int) -> list[np.ndarray]:
+    def _plan(self, corpus: Corpus, epoch: int, window: int) -> list[np.ndarray]:
         options = self.options
         width = options.bucket_width if options.bucketing_enabled else None
-        return epoch_batches(self.data.train, options.batch_size, bucket_width=width, seed=options.seed, epoch=epoch)
+        return epoch_batches(
+            corpus, options.batch_size, bucket_width=width, seed=options.seed, epoch=epoch, window=window
+        )
 
     def _last_update(self) -> int | None:
-        """After how many updates the training ends at the latest, where a limit says so."""
+        """After how many updates the training ends at the latest, where the schedule has to know it."""
         options = self.options
+        if options.lr_scheduler_type != "linear":
+            return None
         limits = [options.max_num_batches] if options.max_num_batches > 0 else []
-        if options.max_num_epochs is not None:
+        if options.max_num_epochs is not None and self.data.train.whole:
             # Which pairs share a batch changes with the epoch, the number of batches does not.
-            limits.append(options.max_num_epochs * len(self._plan(0)))
-        return min(limits, default=None)
+            (corpus,) = self.data.train.epoch()
+            limits.append(options.max_num_epochs * len(self._plan(corpus, 0, 0)))
+        if not limits:
+            raise InputFault(
+                "lr_scheduler_type linear has to know when the training ends, and with more pairs than shuffle_window "
+                f"({options.shuffle_window}) max_num_epochs does not say it: give max_num_batches"
+            )
+        return min(limits)
 
     def _reason_to_end(self) -> str | None:
         options, position = self.options, self._position
@@ -276,13 +291,13 @@ class Training:
         if self.around.checkpoints is not None:
             self._position.rate_factor, self._position.rate_waited = self._schedule.factor, self._schedule.waited
             snapshot = checkpoint.take(self.network, self._best, self._average.recent, self._optimizer, self._position)
-            checkpoint.write(self.around.checkpoints, snapshot, self.options, len(self.data.train))
+            checkpoint.write(self.around.checkpoints, snapshot, self.options, self.data.train.pairs)
 
     def _resume(self) -> None:
         self.network.train()
         if self.around.checkpoints is None:
             return
-        snapshot = checkpoint.read(self.around.checkpoints, self.options, len(self.data.train))
+        snapshot = checkpoint.read(self.around.checkpoints, self.options, self.data.train.pairs)
         if snapshot is None:
             return
         checkpoint.restore(snapshot, self.network, self._optimizer)

@@ -180,9 +180,9 @@ def _written(file: Path, data: bytes) -> None:
 
 
 def _configure(
-    given: dict[str, str], mode: str = "File", hosts: tuple[str, ...] = ("algo-1",)
+    given: dict[str, str], vocab: str = "File", hosts: tuple[str, ...] = ("algo-1",)
 ) -> Callable[[Layout], None]:
-    return lambda layout: layout.configure(given, {"train": {"TrainingInputMode": mode}}, {"hosts": list(hosts)})
+    return lambda layout: layout.configure(given, {"vocab": {"TrainingInputMode": vocab}}, {"hosts": list(hosts)})
 
 
 def _empty(layout: Layout) -> None:
@@ -213,7 +213,7 @@ def _empty(layout: Layout) -> None:
         (_write("train/c.rec", b"".join(write_pairs([([4], [4, 3])]))), "the target holds <pad> or </s>"),
         (_configure({"foo": "1"}), "Additional properties are not allowed ('foo' was unexpected)"),
         (_configure({"batch_size": "0"}), "batch_size has to be an integer of at least 1, not '0'"),
-        (_configure({}, mode="Pipe"), "Channel 'train' has the input mode Pipe: seq2seq reads File mode"),
+        (_configure({}, vocab="Pipe"), "Channel 'vocab' has the input mode Pipe: seq2seq reads it in File mode"),
         (_configure({}, hosts=("algo-1", "algo-2")), "set InstanceCount to 1, not 2"),
         (_configure({"optimizer_type": "sgd", "learning_rate": "1e30", "clip_gradient": "-1"}), "lower learning_rate"),
     ],
