@@ -33,6 +33,7 @@ from .errors import InputFault
 from .hyperparameters import Hyperparameters
 from .network import Network, initialise
 from .progress import Finished, Listener
+from .report import Reporter
 from .text import hold_out
 from .tokenizer import BLANKS, Tokenizers
 from .tokenizer import FILE as TOKENIZER_FILE
@@ -70,6 +71,7 @@ class Seq2Seq(Translator):
         stop: threading.Event | None = None,
         checkpoints: Path | str | None = None,
         folder: Path | str | None = None,
+        report: Path | str | None = None,
     ) -> Finished:
         """Learn pairs of sentences, from their vocabularies on.
 
@@ -82,6 +84,7 @@ class Seq2Seq(Translator):
         :param stop: once set, training writes a checkpoint and returns.
         :param checkpoints: a folder; training goes on from what it finds there.
         :param folder: where the best model so far is always saved.
+        :param report: a folder where report.html and report.json are kept up to date: curves, errors, attention.
         """
         pairs = list(pairs)
         self.tokenizers = tokenizers = Tokenizers.learn(tokens, pairs, vocabulary_size, joint)
@@ -92,7 +95,10 @@ class Seq2Seq(Translator):
             held = tokenizers.of_pairs(validation)
         self.source_vocabulary, self.target_vocabulary = Vocabulary.of_pairs(known, vocabulary_size, joint)
         train, validated = self._corpus(known), self._corpus(held)
-        return self.fit_corpora(train, validated, progress=progress, stop=stop, checkpoints=checkpoints, folder=folder)
+        reports = () if report is None else (Path(report),)
+        return self.fit_corpora(
+            train, validated, progress=progress, stop=stop, checkpoints=checkpoints, folder=folder, reports=reports
+        )
 
     def fit_corpora(
         self,
@@ -103,6 +109,7 @@ class Seq2Seq(Translator):
         stop: threading.Event | None = None,
         checkpoints: Path | str | None = None,
         folder: Path | str | None = None,
+        reports: Sequence[Path] = (),
     ) -> Finished:
         """`fit` for pairs that are ids of the model's vocabularies already, as a stream where they are `Windows`."""
         windows = Windows.of(train) if isinstance(train, Corpus) else train
@@ -111,8 +118,10 @@ class Seq2Seq(Translator):
                 raise InputFault(f"There are no {name} pairs: give at least one whose source is not empty")
         self._network = network = self._outline().to_empty(device=_device())
         initialise(network, self.hyperparameters)
+        listener = progress or (lambda record: None)
+        reporter = Reporter(self, reports, checkpoints, listener) if reports else None
         around = Surroundings(
-            progress or (lambda record: None),
+            reporter or listener,
             stop or threading.Event(),
             None if checkpoints is None else Path(checkpoints),
             lambda network: None if folder is None else self.save(folder),
@@ -120,6 +129,8 @@ class Seq2Seq(Translator):
         data = Data(windows, validation, self.vocabularies[1])
         finished = Training(network, self.hyperparameters, data, around).run()
         network.eval()
+        if reporter is not None:
+            reporter.finish(validation)
         return finished
 
     @property

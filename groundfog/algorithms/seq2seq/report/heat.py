@@ -25,12 +25,11 @@ def heat_map(target: Sentence, source: Sentence, matrix: "np.ndarray | Sequence[
     :raises ValueError: it has not as many rows and columns as there are tokens.
     """
     rows, columns = tokens_of(target), tokens_of(source)
-    weights = np.asarray(matrix, dtype=float)
-    if weights.size != len(rows) * len(columns):
-        raise ValueError(
-            f"Attention of shape {list(weights.shape)} for {len(rows)} target, {len(columns)} source tokens"
-        )
-    weights = weights.reshape(len(rows), len(columns))
+    weights, shape = np.asarray(matrix, dtype=float), (len(rows), len(columns))
+    if not rows or not columns:
+        weights = np.zeros(shape)
+    if weights.shape != shape:
+        raise ValueError(f"Attention of shape {list(weights.shape)} for {shape[0]} target, {shape[1]} source tokens")
     return _grid(
         rows,
         columns,
