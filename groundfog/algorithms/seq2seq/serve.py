@@ -7,6 +7,8 @@
     application/jsonlines               {"source": "C A R"}      -> {"target": "K AA1 R"}     the same configuration
     application/x-recordio-protobuf     records with "source"    -> records with "target"
 
+A model that was trained on raw text reads and says raw text here; all others tokens with blanks between them.
+
 https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-inference.html
 """
 
@@ -69,7 +71,8 @@ class Predictor:
         if kind == RECORDIO:
             return list(self._records(body)), reply
         text = _text(body, charset)
-        return list(_json_lines(text) if kind == JSON_LINES else _json(text)), reply
+        instances = _json_lines(text) if kind == JSON_LINES else _json(text)
+        return [self._request(*each) for each in instances], reply
 
     def predict(self, requests: list[Request]) -> list[Translation]:
         """One translation for each request, in order."""
@@ -105,6 +108,23 @@ class Predictor:
         if reply == JSON_LINES:
             return "".join(_json_text(answer) + "\n" for answer in answers).encode(), JSON_LINES
         return _json_text({"predictions": answers}).encode(), JSON
+
+    def _request(self, instance: Any, field: str, place: str) -> Request:
+        data = instance.get(field) if isinstance(instance, dict) else None
+        if not isinstance(data, str):
+            raise Rejected(
+                400, f'{place} has to be an object whose "{field}" is a string of tokens with blanks between them'
+            )
+        configuration = instance.get("configuration") or {}
+        if not isinstance(configuration, dict):
+            raise Rejected(400, f'{place}: "configuration" has to be an object, as {{"attention_matrix": true}}')
+        attention = str(configuration.get("attention_matrix", False)).lower()
+        if attention not in ("true", "false"):
+            raise Rejected(400, f'{place}: "attention_matrix" has to be true or false')
+        n_best = str(configuration.get("n_best", 0))
+        if not n_best.isdecimal() or len(n_best) > 3 or int(n_best) > MOST_BEST:
+            raise Rejected(400, f'{place}: "n_best" has to be an integer from 1 to {MOST_BEST}')
+        return Request(self._model.tokenizers.source_tokens(data), attention == "true", int(n_best))
 
     def _records(self, body: bytes) -> Iterator[Request]:
         source, _ = self._model.vocabularies
@@ -154,37 +174,20 @@ def _text(body: bytes, charset: str) -> str:
         raise Rejected(400, f"The request is no text in {charset[:50]}: {error}") from None
 
 
-def _json(text: str) -> Iterator[Request]:
+def _json(text: str) -> Iterator[tuple[Any, str, str]]:
+    """Each instance, its field with the source, and where it stands."""
     document = _parse(text, "The request")
     instances = document.get("instances") if isinstance(document, dict) else None
     if not isinstance(instances, list):
         raise Rejected(400, 'The request has to be {"instances": [{"data": "tokens with blanks between them"}, ...]}')
     for number, instance in enumerate(instances):
-        yield _request(instance, "data", f"instances[{number}]")
+        yield instance, "data", f"instances[{number}]"
 
 
-def _json_lines(text: str) -> Iterator[Request]:
+def _json_lines(text: str) -> Iterator[tuple[Any, str, str]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
-            yield _request(_parse(line, f"Line {number}"), "source", f"Line {number}")
-
-
-def _request(instance: Any, field: str, place: str) -> Request:
-    data = instance.get(field) if isinstance(instance, dict) else None
-    if not isinstance(data, str):
-        raise Rejected(
-            400, f'{place} has to be an object whose "{field}" is a string of tokens with blanks between them'
-        )
-    configuration = instance.get("configuration") or {}
-    if not isinstance(configuration, dict):
-        raise Rejected(400, f'{place}: "configuration" has to be an object, as {{"attention_matrix": true}}')
-    attention = str(configuration.get("attention_matrix", False)).lower()
-    if attention not in ("true", "false"):
-        raise Rejected(400, f'{place}: "attention_matrix" has to be true or false')
-    n_best = str(configuration.get("n_best", 0))
-    if not n_best.isdecimal() or len(n_best) > 3 or int(n_best) > MOST_BEST:
-        raise Rejected(400, f'{place}: "n_best" has to be an integer from 1 to {MOST_BEST}')
-    return Request(data.split(), attention == "true", int(n_best))
+            yield _parse(line, f"Line {number}"), "source", f"Line {number}"
 
 
 def _parse(text: str, place: str) -> Any:
@@ -195,11 +198,11 @@ def _parse(text: str, place: str) -> Any:
 
 
 def _answer(translation: Translation) -> dict[str, Any]:
-    answer: dict[str, Any] = {"target": translation.target}
+    answer: dict[str, Any] = {"target": translation.text}
     if translation.attention is not None:
         answer["matrix"] = translation.attention.astype(float).round(6).tolist()
     if translation.alternatives:
-        answer["n_best"] = [{"target": each.target, "score": each.score} for each in translation.alternatives]
+        answer["n_best"] = [{"target": each.text, "score": each.score} for each in translation.alternatives]
     return answer
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from groundfog.algorithms.seq2seq import Seq2Seq
 from groundfog.algorithms.seq2seq.__main__ import HostedPredictor, load
 from groundfog.algorithms.seq2seq.record_pb2 import Record  # type: ignore[attr-defined]
 from groundfog.algorithms.seq2seq.recordio import frame, read_payloads, write_pairs
+from groundfog.algorithms.seq2seq.serve import Predictor
+from groundfog.algorithms.seq2seq.tokenizer import Tokenizers
 from groundfog.opt_ml.serve import Refused
 
 JSON, LINES, RECORDIO = "application/json", "application/jsonlines", "application/x-recordio-protobuf"
@@ -53,6 +56,60 @@ def test_the_attention_matrix_comes_where_it_is_asked_for(predictor: HostedPredi
     assert [sum(row) for row in asked["matrix"]] == pytest.approx([1] * 4, abs=1e-4)
     assert all(len(row) == 4 for row in asked["matrix"])
     assert not_asked == declined == {"target": "5 4"}
+
+
+@pytest.mark.parametrize("content_type", [JSON, LINES])
+def test_the_best_targets_and_their_scores_come_where_they_are_asked_for(
+    predictor: HostedPredictor, reverser: Seq2Seq, content_type: str
+) -> None:
+    """Our extension: who does not ask for it is answered to the byte as AWS answers."""
+    sources = [
+        ("1 2 3", {"n_best": 3}),
+        ("4 5", {}),
+        ("6 7 8", {"n_best": "20", "attention_matrix": True}),
+        ("9", None),
+    ]
+    field = "data" if content_type == JSON else "source"
+    instances = [{field: source, "configuration": configuration} for source, configuration in sources]
+    lines = "\n".join(json.dumps(each) for each in instances)
+    body = lines if content_type == LINES else json.dumps({"instances": instances})
+    answer, _ = ask(predictor, body, content_type)
+    found = (
+        json.loads(answer)["predictions"]
+        if content_type == JSON
+        else [json.loads(line) for line in answer.splitlines()]
+    )
+    three, plain, twenty, last = found
+    assert (plain, last) == ({"target": "5 4"}, {"target": "9"})
+    assert set(three) == {"target", "n_best"}
+    assert set(twenty) == {"target", "matrix", "n_best"}
+    for answered, source, many in ((three, "1 2 3", 3), (twenty, "6 7 8", 20)):
+        (expected,) = reverser.translate([source], nbest=many)
+        assert [each["target"] for each in answered["n_best"]] == [each.target for each in expected.alternatives]
+        assert [each["score"] for each in answered["n_best"]] == pytest.approx(
+            [each.score for each in expected.alternatives], abs=1e-5
+        )
+        assert answered["n_best"][0]["target"] == answered["target"]
+
+
+def test_a_model_of_raw_text_is_asked_and_answers_in_raw_text(untrained: Callable[..., Seq2Seq]) -> None:
+    model = untrained(4, weight_init_scale=3.0)
+    model.tokenizers = Tokenizers.learn("character", [])
+    predictor = Predictor(model)
+    requests, reply = predictor.decode(b'{"instances": [{"data": "a bc"}]}', JSON, "")
+    assert requests[0].tokens == ["a", "\u2581", "b", "c"]
+    (said,) = model.translate([["a", "\u2581", "b", "c"]])
+    assert len(said.tokens) > 1
+    answer, _ = predictor.encode(predictor.predict(requests), reply)
+    assert json.loads(answer) == {"predictions": [{"target": "".join(said.tokens)}]}
+
+
+def test_what_is_longer_than_the_longest_is_cut_off_there(untrained: Callable[..., Seq2Seq]) -> None:
+    predictor = Predictor(untrained(2, max_seq_len_source=5))
+    body = json.dumps({"instances": [{"data": "a b c d a"}, {"data": "a b c d a" + " b" * 9999}]}).encode()
+    requests, _ = predictor.decode(body, JSON, "")
+    whole, cut = predictor.predict(requests)
+    assert (whole.target, whole.score) == (cut.target, pytest.approx(cut.score, abs=1e-5))
 
 
 def test_a_charset_is_honoured(predictor: HostedPredictor) -> None:
@@ -129,6 +186,10 @@ def test_no_records_have_no_answers(predictor: HostedPredictor) -> None:
             400,
             "has to be true or false",
         ),
+        (b'{"instances": [{"data": "1", "configuration": {"n_best": true}}]}', JSON, "", 400, '"n_best" has to be an'),
+        (b'{"instances": [{"data": "1", "configuration": {"n_best": 101}}]}', JSON, "", 400, "integer from 1 to 100"),
+        (b'{"instances": [{"data": "1", "configuration": {"n_best": -1}}]}', JSON, "", 400, "instances[0]"),
+        (b'{"source": "1"}\n{"source": "1", "configuration": {"n_best": 2.5}}', LINES, "", 400, "Line 2"),
         (b'{"source": "1"}\n{"target": "1"}', LINES, "", 400, 'Line 2 has to be an object whose "source"'),
         (b'{"source": "1"}\nx', LINES, "", 400, "Line 2 is no JSON"),
         (b"abcdefgh", RECORDIO, "", 400, "record 1 at byte 0: expected RecordIO's magic number"),
