@@ -3,12 +3,12 @@
 Four scores between a decoder state q and an encoder state s (Luong et al. 2015, section 3.1; Bahdanau et al. 2015):
 
     mlp        v . tanh(W q + U s)     Luong's "concat", Bahdanau's own
-    dot        q . s                   both projected first where the attention has a width of its own
+    dot        q . s                   projected first where the attention has a width of its own
     bilinear   q . W s                 Luong's "general"
     fixed      the last source state alone: no attention
 
 Letters: B sentences   Q queries in each (one in training, the beam's width in search)   S source positions
-         H width of a state   A width of the attention
+         H width of a query or state   A width of the attention
 """
 
 import torch
@@ -18,7 +18,10 @@ from .batching import Source
 
 
 class Attention(nn.Module):
-    """The score alone is its own of each kind; softmax over the real positions of the source follows."""
+    """The score alone is its own of each kind; softmax over the real positions of the source follows.
+
+    They are made from the widths of the queries, of the source states, and of the attention itself.
+    """
 
     def keys(self, memory: Tensor) -> Tensor:
         """What of the encoder's states [B, S, H] can be computed before the first step: [B, S, A]."""
@@ -35,10 +38,10 @@ class Attention(nn.Module):
 
 
 class MLP(Attention):
-    def __init__(self, states: int, width: int) -> None:
+    def __init__(self, queries: int, states: int, width: int) -> None:
         super().__init__()
         self.of_key = nn.Linear(states, width)
-        self.of_query = nn.Linear(states, width, bias=False)
+        self.of_query = nn.Linear(queries, width, bias=False)
         self.direction = nn.Linear(width, 1, bias=False)
 
     def keys(self, memory: Tensor) -> Tensor:
@@ -50,11 +53,10 @@ class MLP(Attention):
 
 
 class Dot(Attention):
-    def __init__(self, states: int, width: int) -> None:
+    def __init__(self, queries: int, states: int, width: int) -> None:
         super().__init__()
-        projected = width != states
-        self.of_key: nn.Module = nn.Linear(states, width, bias=False) if projected else nn.Identity()
-        self.of_query: nn.Module = nn.Linear(states, width, bias=False) if projected else nn.Identity()
+        self.of_key: nn.Module = nn.Identity() if width == states else nn.Linear(states, width, bias=False)
+        self.of_query: nn.Module = nn.Identity() if width == queries else nn.Linear(queries, width, bias=False)
 
     def keys(self, memory: Tensor) -> Tensor:
         return self.of_key(memory)  # type: ignore[no-any-return]
@@ -64,10 +66,10 @@ class Dot(Attention):
 
 
 class Bilinear(Attention):
-    def __init__(self, states: int, width: int) -> None:
+    def __init__(self, queries: int, states: int, width: int) -> None:
         super().__init__()
-        # The matrix goes from states to states, so the width of the attention has nothing to say here.
-        self.of_key = nn.Linear(states, states, bias=False)
+        # The matrix goes from states to queries, so the width of the attention has nothing to say here.
+        self.of_key = nn.Linear(states, queries, bias=False)
 
     def keys(self, memory: Tensor) -> Tensor:
         return self.of_key(memory)  # type: ignore[no-any-return]
@@ -77,7 +79,7 @@ class Bilinear(Attention):
 
 
 class Fixed(Attention):
-    def __init__(self, states: int, width: int) -> None:
+    def __init__(self, queries: int, states: int, width: int) -> None:
         super().__init__()
 
     def keys(self, memory: Tensor) -> Tensor:

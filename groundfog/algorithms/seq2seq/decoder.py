@@ -16,7 +16,7 @@ With input_feeding off no cell is told h~, so in training a layer's steps are on
 faster, and attention has to find its way without knowing what was concluded before.
 
 Letters: B sentences   Q hypotheses of each (1 in training)   R = B * Q rows   S, T lengths of source and target
-         A width of the attention   G width of a cell's gates   H hidden   V vocabulary
+         W width of the source states   A width of the attention   G width of a cell's gates   H hidden   V vocabulary
 """
 
 from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ class Memory:
     values: Tensor
     """[B, S, H]: the source states through W's context part."""
     states: Tensor
-    """[B, S, H]"""
+    """[B, S, W]"""
     mask: Tensor | None
     """[B, 1, S]"""
 
@@ -64,25 +64,27 @@ class DecoderState:
 
 
 class Decoder(nn.Module):
-    def __init__(self, options: Hyperparameters, tokens: int) -> None:
+    def __init__(self, options: Hyperparameters, tokens: int, states: int) -> None:
+        """`states`: the width of the encoder's."""
         super().__init__()
         cell, hidden, layers = CELLS[options.rnn_cell_type], options.rnn_num_hidden, options.num_layers_decoder
         self.embedding = nn.Embedding(tokens, options.num_embed_target)
         self.dropout = nn.Dropout(options.embed_dropout_target)
         self.upper = layers - 1 if options.rnn_attention_in_upper_layers else 0
-        above = [cell(hidden, hidden if number >= layers - self.upper else 0, hidden) for number in range(1, layers)]
+        above = [cell(hidden, states if number >= layers - self.upper else 0, hidden) for number in range(1, layers)]
         self.feeding = options.input_feeding
         first = cell(options.num_embed_target, hidden if self.feeding else 0, hidden)
         self.cells = nn.ModuleList([first, *above])
         self.first_residual = options.rnn_first_residual_layer if options.rnn_residual_connections else None
-        self.attention = ATTENTIONS[options.rnn_attention_type](hidden, options.attention_width)
+        self.attention = ATTENTIONS[options.rnn_attention_type](hidden, states, options.attention_width)
         self.combine_hidden = nn.Linear(hidden, hidden)
-        self.combine_context = nn.Linear(hidden, hidden, bias=False)
+        self.combine_context = nn.Linear(states, hidden, bias=False)
         self.hidden_dropout = nn.Dropout(options.rnn_decoder_hidden_dropout)
         self.output = nn.Linear(hidden, tokens)
         self.begin_with = options.rnn_decoder_state_init
-        parts = 0 if self.begin_with == "zero" else layers * STATES[options.rnn_cell_type]
-        self.begin = nn.ModuleList([nn.Linear(hidden, hidden) for _ in range(parts)])
+        self.parts = STATES[options.rnn_cell_type]
+        beginnings = 0 if self.begin_with == "zero" else layers * self.parts
+        self.begin = nn.ModuleList([nn.Linear(states, hidden) for _ in range(beginnings)])
         self._gates_of_token: Tensor | None = None
 
     def remember(self, encoded: Encoded, source: Source) -> Memory:
@@ -90,18 +92,18 @@ class Decoder(nn.Module):
         return Memory(self.attention.keys(states), self.combine_context(states), states, mask_of(source, states))
 
     def first_state(self, encoded: Encoded, source: Source) -> DecoderState:
-        zeros = encoded.states.new_zeros(encoded.states.shape[1:])  # [B, H]
+        zeros = encoded.states.new_zeros(len(source.lengths), self.combine_hidden.out_features)  # [B, H]
         if self.begin_with == "zero":
-            parts = [zeros] * len(self.cells) * len(encoded.last)
+            parts = [zeros] * len(self.cells) * self.parts
         elif self.begin_with == "avg":
             mean = encoded.states.sum(0) / source.lengths.to(zeros.device).unsqueeze(1)
             parts = [torch.tanh(begin(mean)) for begin in self.begin]
         else:
-            # Each layer's output begins with the encoder's last output, its cell with the encoder's last cell.
-            ends = list(encoded.last) * len(self.cells)
+            # Each layer's output begins with the encoder's last output, its cell with the encoder's last cell, if any.
+            ends = [encoded.last[min(part, len(encoded.last) - 1)] for part in range(self.parts)] * len(self.cells)
             parts = [torch.tanh(begin(end)) for begin, end in zip(self.begin, ends, strict=True)]
-        each = len(encoded.last)
-        return DecoderState(tuple(tuple(parts[at : at + each]) for at in range(0, len(parts), each)), zeros)
+        layers = tuple(tuple(parts[at : at + self.parts]) for at in range(0, len(parts), self.parts))
+        return DecoderState(layers, zeros)
 
     def forward(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Tensor:
         """Scores [T, B, V] of the next tokens, told the right ones before: inputs [T, B]."""
@@ -199,7 +201,7 @@ class Decoder(nn.Module):
         queries = hidden.view(len(memory.keys), -1, hidden.shape[1])  # [B, Q, H]
         weights = self.attention(queries, memory.keys, memory.mask)  # [B, Q, S]
         if self.upper:
-            context = torch.bmm(weights, memory.states).view_as(hidden)
+            context = torch.bmm(weights, memory.states).flatten(0, 1)
             hidden = self._climb(layers, range(lower, len(self.cells)), hidden, context, state.layers)
         values = torch.bmm(weights, memory.values).view_as(hidden)
         fed = self.hidden_dropout(torch.tanh(self.combine_hidden(hidden) + values))

@@ -22,13 +22,26 @@ class Encoded:
     states: Tensor
     """[S, B, H]: the last layer's output at each source position, zeros in the padding."""
     last: tuple[Tensor, ...]
-    """Each [B, H]: what the last layer ended in; LSTM: output and cell, GRU: output."""
+    """Each [B, H]: what the last layer ended in; LSTM: output and cell, all others: output."""
+
+
+def real(source: Source) -> Tensor:
+    """[S, B]: where a token stands, not padding."""
+    positions = torch.arange(len(source.ids), device=source.ids.device).unsqueeze(1)
+    return positions < source.lengths.to(source.ids.device)
+
+
+def last_of(states: Tensor, source: Source) -> Tensor:
+    """Of states [S, B, H] those at the last token of each sentence, [B, H]."""
+    sentences = torch.arange(states.shape[1], device=states.device)
+    return states[source.lengths.to(states.device) - 1, sentences]
 
 
 class Encoder(nn.Module):
     def __init__(self, options: Hyperparameters, tokens: int) -> None:
         super().__init__()
         layer, hidden = LAYERS[options.rnn_cell_type], options.rnn_num_hidden
+        self.width = hidden
         self.embedding = nn.Embedding(tokens, options.num_embed_source)
         self.dropout = nn.Dropout(options.embed_dropout_source)
         self.hidden_dropout = nn.Dropout(options.rnn_encoder_hidden_dropout)
@@ -44,7 +57,7 @@ class Encoder(nn.Module):
     def forward(self, source: Source) -> Encoded:
         states = self.dropout(self.embedding(source.ids))  # [S, B, E]
         if source.ragged:
-            states = states * _real(source).unsqueeze(2)
+            states = states * real(source).unsqueeze(2)
         last: tuple[Tensor, ...] = ()
         for number, layer in enumerate(self.layers, start=1):
             before = states
@@ -87,7 +100,7 @@ class Encoder(nn.Module):
         last = tuple(torch.stack(part)[ends].flatten(1) for part in (outputs, cells))
         onward, back = torch.stack(outputs).unbind(1)
         states = torch.cat([onward, back.gather(0, turned.unsqueeze(2).expand_as(back))], 2)
-        return states * _real(source).unsqueeze(2) if source.ragged else states, last
+        return states * real(source).unsqueeze(2) if source.ragged else states, last
 
     def _prepare(self) -> tuple[Tensor, Tensor]:
         """Each token's part of the gates [2 * tokens, 4 * width], onward, then back; of_step [2, width, 4 * width]."""
@@ -102,12 +115,6 @@ class Encoder(nn.Module):
         if not torch.is_grad_enabled():
             self._prepared = prepared
         return prepared
-
-
-def _real(source: Source) -> Tensor:
-    """[S, B]: where a token stands, not padding."""
-    positions = torch.arange(len(source.ids), device=source.ids.device).unsqueeze(1)
-    return positions < source.lengths.to(source.ids.device)
 
 
 def _in_our_order(gates: Tensor, dimension: int) -> Tensor:

@@ -215,13 +215,34 @@ class Hyperparameters:
             faults.append(f"max_num_epochs ({self.max_num_epochs}) is below min_num_epochs ({self.min_num_epochs})")
         if self.lr_scheduler_type == "linear" and self.max_num_batches == -1 and self.max_num_epochs is None:
             faults.append("lr_scheduler_type linear ends at 0, so it needs max_num_batches or max_num_epochs")
-        if self.rnn_bidirectional_layers > self.num_layers_encoder:
+        faults += self._conflicts_of_shapes()
+        if not self.weight_init_scale or (self.weight_init_type == "xavier" and self.weight_init_scale < 0):
+            faults.append("weight_init_scale has to be a number above 0 (with weight_init_type uniform: other than 0)")
+        return faults
+
+    def _conflicts_of_shapes(self) -> list[str]:
+        faults = []
+        if self.encoder_type == "rnn" and self.rnn_bidirectional_layers > self.num_layers_encoder:
             faults.append(
                 f"rnn_bidirectional_layers ({self.rnn_bidirectional_layers}) is above"
                 f" num_layers_encoder ({self.num_layers_encoder})"
             )
-        if not self.weight_init_scale or (self.weight_init_type == "xavier" and self.weight_init_scale < 0):
-            faults.append("weight_init_scale has to be a number above 0 (with weight_init_type uniform: other than 0)")
+        heads, size = self.transformer_attention_heads, self.transformer_model_size
+        if "transformer" in (self.encoder_type, self.decoder_type) and size % heads:
+            faults.append(
+                f"transformer_model_size ({size}) has to be a multiple of transformer_attention_heads ({heads})"
+            )
+        name = {"rnn": "rnn_num_hidden", "cnn": "cnn_num_hidden"}.get(self.decoder_type, "transformer_model_size")
+        width, embedded = getattr(self, name), self.num_embed_target
+        if "softmax" in self.weight_tying and embedded != width:
+            faults.append(
+                f"weight_tying {self.weight_tying} needs num_embed_target ({embedded}) to be {name} ({width})"
+            )
+        if "src" in self.weight_tying and self.num_embed_source != embedded:
+            faults.append(
+                f"weight_tying {self.weight_tying} needs num_embed_source ({self.num_embed_source})"
+                f" to be num_embed_target ({embedded})"
+            )
         return faults
 
     @property
@@ -247,18 +268,6 @@ def _unexpected(name: str, rules: Mapping[str, Rule]) -> str:
 
 _DEFAULTS = {each.name: each.default for each in fields(Hyperparameters)}
 _NOT_BUILT = {
-    "encoder_type": "only rnn is available",
-    "decoder_type": "only rnn is available",
     "precision": "bfloat16 is not available yet, leave it out",
-    "transformer_model_size": "transformer is not available yet, leave it out",
-    "transformer_attention_heads": "transformer is not available yet, leave it out",
-    "transformer_feed_forward_num_hidden": "transformer is not available yet, leave it out",
-    "transformer_dropout": "transformer is not available yet, leave it out",
-    "weight_tying": "it is not available yet, leave it out",
     "num_processes": "only one is available yet, leave it out",
-    "cnn_num_hidden": "cnn is not available yet, leave it out",
-    "cnn_activation_type": "cnn is not available yet, leave it out",
-    "cnn_kernel_width_encoder": "cnn is not available yet, leave it out",
-    "cnn_kernel_width_decoder": "cnn is not available yet, leave it out",
-    "cnn_hidden_dropout": "cnn is not available yet, leave it out",
 }

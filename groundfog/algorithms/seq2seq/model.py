@@ -79,7 +79,7 @@ class Seq2Seq(Translator):
         :param tokens: what strings are made of (tokenizer.py): blank, character, word or sentencepiece, or a kind for
             sources and one for targets.
         :param vocabulary_size: at most so many tokens on each side.
-        :param joint: one vocabulary for both sides.
+        :param joint: one vocabulary for both sides, as weight_tying src_trg needs it anyway.
         :param progress: called with `progress.Record`s.
         :param stop: once set, training writes a checkpoint and returns.
         :param checkpoints: a folder; training goes on from what it finds there.
@@ -87,6 +87,7 @@ class Seq2Seq(Translator):
         :param report: a folder where report.html and report.json are kept up to date: curves, errors, attention.
         """
         pairs = list(pairs)
+        joint = joint or "src" in self.hyperparameters.weight_tying
         self.tokenizers = tokenizers = Tokenizers.learn(tokens, pairs, vocabulary_size, joint)
         known = tokenizers.of_pairs(pairs)
         if validation is None:
@@ -116,6 +117,11 @@ class Seq2Seq(Translator):
         for name, pairs in (("training", windows.pairs), ("validation", len(validation))):
             if not pairs:
                 raise InputFault(f"There are no {name} pairs: give at least one whose source is not empty")
+        if "src" in self.hyperparameters.weight_tying and self.source_vocabulary != self.target_vocabulary:
+            raise InputFault(
+                f"weight_tying {self.hyperparameters.weight_tying} needs one vocabulary for sources and targets:"
+                " make one of both and give it as both, or choose trg_softmax"
+            )
         self._network = network = self._outline().to_empty(device=_device())
         initialise(network, self.hyperparameters)
         listener = progress or (lambda record: None)
@@ -152,8 +158,7 @@ class Seq2Seq(Translator):
         texts = {
             "version": VERSION + "\n",
             "config": json.dumps(asdict(self.hyperparameters), indent=2) + "\n",
-            "symbol.json": json.dumps({"network": "rnn encoder-decoder with attention", "parameters": shapes}, indent=2)
-            + "\n",
+            "symbol.json": json.dumps({"network": self._kind(), "parameters": shapes}, indent=2) + "\n",
             "vocab.src.json": source_vocabulary.text(),
             "vocab.trg.json": target_vocabulary.text(),
         }
@@ -206,6 +211,10 @@ class Seq2Seq(Translator):
         source_vocabulary, target_vocabulary = self.vocabularies
         with torch.device("meta"):
             return Network(self.hyperparameters, len(source_vocabulary), len(target_vocabulary))
+
+    def _kind(self) -> str:
+        options = self.hyperparameters
+        return f"{options.encoder_type} encoder and {options.decoder_type} decoder with attention"
 
     @property
     def vocabularies(self) -> tuple[Vocabulary, Vocabulary]:

@@ -54,8 +54,20 @@ def test_an_unknown_name_is_told_as_aws_tells_it_with_the_one_that_was_meant() -
         ({"bucketing_enabled": "yes"}, "bucketing_enabled has to be true or false"),
         ({"loss_type": "hinge"}, "loss_type has to be cross-entropy"),
         ({"momentum": "0.9"}, "momentum is for the optimizer_type sgd only"),
-        ({"encoder_type": "cnn"}, "encoder_type: only rnn is available"),
-        ({"cnn_kernel_width_decoder": "7"}, "cnn_kernel_width_decoder: cnn is not available yet"),
+        ({"encoder_type": "lstm"}, "encoder_type has to be one of rnn, cnn, transformer, not 'lstm'"),
+        ({"cnn_kernel_width_decoder": "0"}, "cnn_kernel_width_decoder has to be an integer of at least 1"),
+        (
+            {"decoder_type": "transformer", "transformer_attention_heads": "3"},
+            "transformer_model_size (256) has to be a multiple of transformer_attention_heads (3)",
+        ),
+        (
+            {"weight_tying": "trg_softmax"},
+            "weight_tying trg_softmax needs num_embed_target (512) to be rnn_num_hidden (1024)",
+        ),
+        (
+            {"weight_tying": "src_trg_softmax", "decoder_type": "cnn", "num_embed_source": 256},
+            "weight_tying src_trg_softmax needs num_embed_source (256) to be num_embed_target (512)",
+        ),
         ({"min_num_epochs": 3, "max_num_epochs": 2}, "max_num_epochs (2) is below min_num_epochs (3)"),
         (
             {"rnn_bidirectional_layers": 2, "num_layers_encoder": 1},

@@ -12,13 +12,21 @@ from groundfog.algorithms.seq2seq.hyperparameters import Hyperparameters
 from groundfog.algorithms.seq2seq.network import Network, initialise
 from groundfog.algorithms.seq2seq.scores import loss_of
 
-TINY = {"rnn_num_hidden": 8, "num_embed_source": 5, "num_embed_target": 6}
+TINY = {
+    "rnn_num_hidden": 8,
+    "num_embed_source": 5,
+    "num_embed_target": 6,
+    "cnn_num_hidden": 7,
+    "transformer_model_size": 12,
+    "transformer_attention_heads": 2,
+    "transformer_feed_forward_num_hidden": 16,
+}
 PAIRS = [([4, 5, 6], [7, 8]), ([6], [4, 4, 4]), ([5, 4, 4, 6, 5], [8])]
 
 
 def network_of(**given: Any) -> Network:
     options = Hyperparameters.of({**TINY, **given})
-    network = Network(options, 9, 10)
+    network = Network(options, 10, 10)
     initialise(network, options)
     return network
 
@@ -48,6 +56,20 @@ VARIANTS: list[dict[str, Any]] = [
     {"input_feeding": False, "num_layers_decoder": 3, "rnn_residual_connections": True},
     {"input_feeding": False, "num_layers_decoder": 3, "rnn_cell_type": "gru", "rnn_attention_type": "bilinear"},
     {"input_feeding": False, "num_layers_decoder": 2, "rnn_attention_in_upper_layers": False},
+    {"encoder_type": "cnn", "decoder_type": "cnn", "num_layers_encoder": 2, "num_layers_decoder": 2},
+    {"encoder_type": "cnn", "decoder_type": "cnn", "cnn_activation_type": "softrelu", "cnn_kernel_width_encoder": 4},
+    {"encoder_type": "cnn", "decoder_type": "cnn", "cnn_activation_type": "tanh", "cnn_kernel_width_decoder": 1},
+    {"encoder_type": "rnn", "decoder_type": "cnn", "rnn_cell_type": "gru"},
+    {"encoder_type": "cnn", "rnn_attention_type": "dot"},
+    {"encoder_type": "cnn", "rnn_attention_type": "bilinear", "rnn_decoder_state_init": "avg"},
+    {"encoder_type": "cnn", "rnn_attention_type": "mlp", "num_layers_decoder": 3, "rnn_cell_type": "gru"},
+    {"encoder_type": "transformer", "num_layers_decoder": 2, "input_feeding": False},
+    {"encoder_type": "transformer", "decoder_type": "transformer", "num_layers_encoder": 2, "num_layers_decoder": 2},
+    {"encoder_type": "transformer", "decoder_type": "cnn", "num_embed_source": 12},
+    {"encoder_type": "rnn", "decoder_type": "transformer", "num_embed_target": 12},
+    {"weight_tying": "trg_softmax", "num_embed_target": 8},
+    {"weight_tying": "src_trg", "num_embed_target": 5},
+    {"weight_tying": "src_trg_softmax", "decoder_type": "cnn", "num_embed_source": 7, "num_embed_target": 7},
 ]
 
 
