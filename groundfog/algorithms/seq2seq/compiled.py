@@ -64,11 +64,11 @@ class Linear(nn.Linear):
 
     def forward(self, inputs: Tensor) -> Tensor:
         if can_learn_by_kernels(inputs):
-            return _Linear.apply(inputs, self.weight, self.bias, self.rounds)  # type: ignore[no-any-return, no-untyped-call]
+            return LinearByKernels.apply(inputs, self.weight, self.bias, self.rounds)  # type: ignore[no-any-return, no-untyped-call]
         return super().forward(inputs)
 
 
-class _Linear(torch.autograd.Function):
+class LinearByKernels(torch.autograd.Function):
     """functional.linear: inputs [..., K], weight [N, K], bias [N] or None -> [..., N]."""
 
     @staticmethod
@@ -93,7 +93,7 @@ class _Linear(torch.autograd.Function):
         return *made, None
 
 
-class Lstm(torch.autograd.Function):
+class LSTMByKernels(torch.autograd.Function):
     """Outputs and cells of an LSTM over a sequence, each [T, B, H].
 
     projected [R, 4H] are the inputs' parts of the gates, and `numbers` [T, B] says where each goes; of_step [4H, H]; hidden and cell [B, H] before the first step. Gates are in the order of cells.py.
