@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,8 +128,8 @@ class Translator(ABC):
         if window < 1 or isinstance(options.get("constraint"), Sequence):
             raise InputFault("A stream needs a window of at least 1, and one constraint for all sentences")
         coming = iter(sentences)
-        while together := list(islice(coming, window)):
-            yield from self.translate(together, **options)
+        windows = iter(lambda: list(islice(coming, window)), [])
+        return chain.from_iterable(self.translate(together, **options) for together in windows)
 
     def align(self, pairs: Iterable[tuple[Sentence, Sentence]]) -> list[Translation]:
         """Where the model looks while it says these targets (`attention`), and how probable they are to it (`score`).
