@@ -179,6 +179,22 @@ def test_the_artefact_holds_what_the_walkthrough_shows(made, client):
     assert "bleu-val=" in metrics.splitlines()[0]
 
 
+def test_a_report_lies_in_the_model_and_beside_it(made, client):
+    for archive in ("model.tar.gz", "output.tar.gz"):
+        key = f"{PREFIX}/seq2seq-reversal/output/{archive}"
+        body = client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+            files = {member.name.removeprefix("./"): member for member in tar}
+            page = tar.extractfile(files["report.html"]).read().decode()
+            numbers = json.loads(tar.extractfile(files["report.json"]).read())
+        assert "<svg" in page
+        assert "<script" not in page
+        assert [point["updates"] for point in numbers["curves"]["checkpoints"]] == [100, 200, 300]
+        assert {"perplexity-train", "accuracy-val", "bleu-val"} <= numbers["curves"]["checkpoints"][0]["metrics"].keys()
+        assert numbers["evaluation"]["sequence_error_rate"] < 0.5
+        assert len(numbers["evaluation"]["attention"]) == 12
+
+
 def test_the_endpoint_answers_json_in_order(made, client):
     payload = {"instances": [{"data": "A B C"}, {"data": "H"}, {"data": "D E F G"}]}
     response = ask(client, json.dumps(payload))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .hyperparameters import Hyperparameters
     from .model import Seq2Seq
     from .progress import Checkpoint, Finished, Progress, Started
+    from .report import Evaluation
     from .risk import differing, edit_distance
     from .translation import Translation
     from .vocabulary import Vocabulary
@@ -30,6 +31,7 @@ _HOMES = {
     "Finished": "progress",
     "Progress": "progress",
     "Started": "progress",
+    "Evaluation": "report",
     "differing": "risk",
     "edit_distance": "risk",
     "Translation": "translation",
@@ -39,6 +41,7 @@ _HOMES = {
 __all__ = [
     "Checkpoint",
     "Ensemble",
+    "Evaluation",
     "Finished",
     "Hyperparameters",
     "InputFault",

@@ -82,9 +82,14 @@ def test_a_job_leaves_what_the_original_leaves_and_tells_it_as_the_original_does
     code, said = run(layout)
     assert (code, layout.failure.exists()) == (0, False)
     outputs = {f"decode.output.{number:05d}" for number in (1, 2, 3)}
-    kept = {"metrics", "log", "args.json", "decode.source", "decode.target", *outputs}
+    reports = {"report.html", "report.json"}
+    kept = {"metrics", "log", "args.json", "decode.source", "decode.target", *outputs, *reports}
     saved = {"params.best", "symbol.json", "config", "version", "vocab.src.json", "vocab.trg.json"}
     assert {file.name for file in layout.model.iterdir()} == kept | saved
+    assert {file.name for file in layout.output_data.iterdir()} == reports
+    numbers = json.loads((layout.output_data / "report.json").read_text())
+    assert [point["number"] for point in numbers["curves"]["checkpoints"]] == [1, 2, 3]
+    assert numbers["curves"]["ended"] and numbers["evaluation"]["sources"]
     for name in ("decode.source", "decode.target", "decode.output.00003"):
         assert len((layout.model / name).read_text().splitlines()) == 20
     assert json.loads((layout.model / "args.json").read_text()) == {
@@ -138,6 +143,7 @@ def test_a_stopped_job_goes_on_in_a_new_place_to_the_same_model(lay_out: Callabl
     assert time.monotonic() - asked < 10
     assert process.returncode == 0
     assert (stopped.model / "params.best").exists()
+    assert "stopped after" in (stopped.output_data / "report.html").read_text()
     # The new machine has the checkpoints and nothing else.
     elsewhere = lay_out("elsewhere", **some)
     elsewhere.checkpoints.rmdir()
@@ -159,6 +165,8 @@ def test_a_job_that_is_killed_goes_on_from_its_last_checkpoint(lay_out: Callable
     process.communicate()
     assert run(layout)[0] == 0
     assert [line.split("\t")[0] for line in metrics_of(layout)] == [str(number) for number in range(1, 6)]
+    numbers = json.loads((layout.model / "report.json").read_text())
+    assert [point["number"] for point in numbers["curves"]["checkpoints"]] == [1, 2, 3, 4, 5]
 
 
 def _drop(*parts: str) -> Callable[[Layout], None]:
