@@ -5,6 +5,7 @@ python docs/generate.py --check    fails if they are not what would be written
 """
 
 import sys
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -56,9 +57,7 @@ def reference() -> str:
     context = click.Context(command, info_name="groundfog", max_content_width=100)
     assert isinstance(command, click.Group)
     parts = ["# Command and settings\n", f"```text\n{command.get_help(context)}\n```\n"]
-    for name, sub in command.commands.items():
-        help_text = sub.get_help(click.Context(sub, parent=context, info_name=name, max_content_width=100))
-        parts.append(f"## groundfog {name}\n\n```text\n{_portable(help_text)}\n```\n")
+    parts += [part for name, sub in command.commands.items() for part in _section(name, sub, context)]
     parts.append("## Settings\n\nEach is an option of `groundfog serve` and an environment variable.\n")
     rows = [
         f"| `{one.name}` | `GROUNDFOG_{one.name.upper()}` | `{_default(one.name)}` | {one.metadata['sentence']} |"
@@ -66,6 +65,16 @@ def reference() -> str:
     ]
     parts.append("| setting | variable | default | meaning |\n|---|---|---|---|\n" + "\n".join(rows) + "\n")
     return "\n".join(parts)
+
+
+def _section(name: str, sub: click.Command, parent: click.Context) -> Iterator[str]:
+    context = click.Context(sub, parent=parent, info_name=name, max_content_width=100)
+    yield f"## {context.command_path}\n\n```text\n{_portable(sub.get_help(context))}\n```\n"
+    if isinstance(sub, click.Group):
+        for inner in sub.list_commands(context):
+            found = sub.get_command(context, inner)
+            assert found is not None
+            yield from _section(inner, found, context)
 
 
 def _default(name: str) -> str:

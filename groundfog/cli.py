@@ -1,5 +1,6 @@
-"""The command: serve · env · exec · status · logs."""
+"""The command: serve · env · exec · status · logs, and the algorithms' own commands."""
 
+import importlib
 import json
 import logging
 import logging.handlers
@@ -47,6 +48,26 @@ def _options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]
 @click.version_option(__version__, prog_name="groundfog")
 def main() -> None:
     """AWS's machine-learning APIs on machines you own, really doing the work."""
+
+
+class _Algorithm(click.Group):
+    """The commands that an algorithm brings along, imported when one is asked for: the others are to answer at once."""
+
+    def _theirs(self) -> click.Group:
+        theirs = getattr(importlib.import_module(f"groundfog.algorithms.{self.name}.command"), str(self.name))
+        assert isinstance(theirs, click.Group)
+        return theirs
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return self._theirs().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return self._theirs().get_command(ctx, cmd_name)
+
+
+main.add_command(
+    _Algorithm("seq2seq", help="Learn to turn lines into other lines, on plain text and without a server.")
+)
 
 
 @main.command()

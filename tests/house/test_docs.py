@@ -31,14 +31,25 @@ def ids(page: Path) -> str:
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_every_command_and_option_exists(page: Path):
-    assert isinstance(command, click.Group)
     for text in code(page):
-        for name, rest in re.findall(r"(?:^|[\s/(])groundfog ([a-z]\w*)((?: [^\n|`;&)]*)?)", text, re.MULTILINE):
-            assert name in command.commands, f"groundfog {name}"
-            options = {option for parameter in command.commands[name].params for option in parameter.opts}
-            ours = rest.split(" -- ")[0]
+        for words in re.findall(r"(?:^|[\s/(])groundfog ([a-z]\w*(?: [^\n|`;&)]*)?)", text, re.MULTILINE):
+            ours = words.split(" -- ")[0]
+            meant = asked_for(ours)
+            options = {option for parameter in meant.params for option in parameter.opts + parameter.secondary_opts}
             for option in re.findall(r"--[a-z][\w-]*", ours):
-                assert option in options | {"--help"}, f"groundfog {name} {option}"
+                assert option in options | {"--help"}, f"groundfog {ours}: {option}"
+
+
+def asked_for(words: str) -> click.Command:
+    """The command, or the command of a group, whose name these words begin with."""
+    found: click.Command = command
+    for word in words.split():
+        if not isinstance(found, click.Group) or not re.fullmatch(r"[a-z]\w*", word):
+            break
+        inner = found.get_command(click.Context(found), word)
+        assert inner is not None, f"groundfog {words}: there is no {word}"
+        found = inner
+    return found
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)

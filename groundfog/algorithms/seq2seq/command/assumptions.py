@@ -1,0 +1,72 @@
+"""What is chosen where nobody says: what text is made of, how wide a network is, how long it learns.
+
+The documented defaults (1024 wide, a checkpoint each 1,000 batches) are for a machine with a large GPU and millions of
+pairs. Without a word the command takes a network that a laptop trains in minutes, and says so.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from ..tokenizer import Blanks, Words
+
+SIZES: dict[str, dict[str, int]] = {
+    "small": {"rnn_num_hidden": 128, "num_embed_source": 64, "num_embed_target": 64},
+    "medium": {"rnn_num_hidden": 256, "num_embed_source": 128, "num_embed_target": 128},
+    "large": {"rnn_num_hidden": 512, "num_embed_source": 256, "num_embed_target": 256, "num_layers_encoder": 2},
+}
+LONGEST = 400
+"""Tokens of a sequence, where max_seq_len_source and _target are not said; longer ones are cut off."""
+
+_LOOKED_AT = 20_000
+_LONG_TEXT = 100
+
+
+def kind_of(texts: Sequence[str], sentencepiece: bool) -> str:
+    """What these texts are probably made of.
+
+    Tokens with blanks between them (phonemes, say) are few, and each is seen again and again; so are words where little
+    else is talked about. Other short texts are taken by their characters, and long ones by pieces of words.
+    """
+    some = list(itertools.islice(texts, _LOOKED_AT))
+    blank, word = ([tokenizer.split(text) for text in some] for tokenizer in (Blanks(), Words()))
+    if _are_closed(blank) and _different(blank) < 2 * _different(word):
+        return "blank"
+    if _are_closed(word):
+        return "word"
+    if sum(map(len, some)) / len(some) <= _LONG_TEXT:
+        return "character"
+    return "sentencepiece" if sentencepiece else "word"
+
+
+def _are_closed(sentences: list[list[str]]) -> bool:
+    """Whether the tokens of text to come will be known: of those here, one in a hundred at most stands here once."""
+    counts = Counter(token for sentence in sentences for token in sentence)
+    alone = sum(count == 1 for count in counts.values())
+    several = sum(len(sentence) > 1 for sentence in sentences)
+    return alone <= counts.total() / 100 and several >= len(sentences) / 2
+
+
+def _different(sentences: list[list[str]]) -> int:
+    return len({token for sentence in sentences for token in sentence})
+
+
+def hyperparameters(size: str, pairs: int, longest_source: int, longest_target: int) -> dict[str, Any]:
+    """For so many training pairs, whose longest sides have so many tokens."""
+    batch_size = 32 if pairs < 20_000 else 64 if pairs < 200_000 else 128
+    batches = -(-pairs // batch_size)
+    return {
+        **SIZES[size],
+        "max_seq_len_source": min(longest_source, LONGEST),
+        "max_seq_len_target": min(longest_target, LONGEST),
+        "batch_size": batch_size,
+        "learning_rate": 0.002 if size != "large" else 0.001,
+        "embed_dropout_source": 0.1,
+        "embed_dropout_target": 0.1,
+        "plateau_reduce_lr_threshold": 2,
+        # A look at the validation data about once an epoch; small data is gone through more often between two looks.
+        "checkpoint_frequency_num_batches": min(1000, max(100, batches)),
+        "checkpoint_threshold": 6,
+        "max_num_epochs": max(40, -(-4000 // batches)),
+    }

@@ -1,0 +1,41 @@
+"""A model as it is named on the command line: a folder, or the model.tar.gz of a training job."""
+
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputFault
+
+if TYPE_CHECKING:
+    from ..ensemble import Ensemble
+    from ..model import Seq2Seq
+
+
+def open_model(path: Path) -> "Seq2Seq | Ensemble":
+    """:raises InputFault: there is no model of ours."""
+    from ..ensemble import load
+
+    if path.is_dir():
+        return load(path)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with tarfile.open(path) as archive:
+                archive.extractall(folder, filter="data")
+        except (tarfile.TarError, OSError, EOFError) as error:
+            raise InputFault(f"{path.name} is neither a model's folder nor its model.tar.gz ({error})") from None
+        return load(folder)
+
+
+def open_models(paths: Sequence[Path]) -> "Seq2Seq | Ensemble":
+    """Several are an ensemble."""
+    from ..ensemble import Ensemble
+    from ..model import Seq2Seq
+
+    opened = [open_model(path) for path in paths]
+    if len(opened) == 1:
+        return opened[0]
+    return Ensemble(
+        [member for model in opened for member in ([model] if isinstance(model, Seq2Seq) else model.models)]
+    )
