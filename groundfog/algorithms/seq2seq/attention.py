@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .batching import Source
+from .compiled import Linear
 
 
 class Attention(nn.Module):
@@ -40,9 +41,9 @@ class Attention(nn.Module):
 class MLP(Attention):
     def __init__(self, queries: int, states: int, width: int) -> None:
         super().__init__()
-        self.of_key = nn.Linear(states, width)
-        self.of_query = nn.Linear(queries, width, bias=False)
-        self.direction = nn.Linear(width, 1, bias=False)
+        self.of_key = Linear(states, width)
+        self.of_query = Linear(queries, width, bias=False)
+        self.direction = Linear(width, 1, bias=False)
 
     def keys(self, memory: Tensor) -> Tensor:
         return self.of_key(memory)  # type: ignore[no-any-return]
@@ -55,8 +56,8 @@ class MLP(Attention):
 class Dot(Attention):
     def __init__(self, queries: int, states: int, width: int) -> None:
         super().__init__()
-        self.of_key: nn.Module = nn.Identity() if width == states else nn.Linear(states, width, bias=False)
-        self.of_query: nn.Module = nn.Identity() if width == queries else nn.Linear(queries, width, bias=False)
+        self.of_key: nn.Module = nn.Identity() if width == states else Linear(states, width, bias=False)
+        self.of_query: nn.Module = nn.Identity() if width == queries else Linear(queries, width, bias=False)
 
     def keys(self, memory: Tensor) -> Tensor:
         return self.of_key(memory)  # type: ignore[no-any-return]
@@ -69,7 +70,7 @@ class Bilinear(Attention):
     def __init__(self, queries: int, states: int, width: int) -> None:
         super().__init__()
         # The matrix goes from states to queries, so the width of the attention has nothing to say here.
-        self.of_key = nn.Linear(states, queries, bias=False)
+        self.of_key = Linear(states, queries, bias=False)
 
     def keys(self, memory: Tensor) -> Tensor:
         return self.of_key(memory)  # type: ignore[no-any-return]

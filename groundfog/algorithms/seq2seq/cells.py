@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from .compiled import Linear
+
 State = tuple[Tensor, ...]
 """LSTM: output and cell. GRU: output. Each [R, H]."""
 
@@ -24,8 +26,8 @@ class LSTMCell(nn.Module):
 
     def __init__(self, inputs: int, fed: int, hidden: int) -> None:
         super().__init__()
-        self.from_input = nn.Linear(inputs, 4 * hidden)
-        self.from_step = nn.Linear(fed + hidden, 4 * hidden, bias=False)
+        self.from_input = Linear(inputs, 4 * hidden)
+        self.from_step = Linear(fed + hidden, 4 * hidden, bias=False)
 
     def project(self, inputs: Tensor) -> Tensor:
         """[..., I] -> [..., G]"""
@@ -112,9 +114,9 @@ class GRUCell(nn.Module):
 
     def __init__(self, inputs: int, fed: int, hidden: int) -> None:
         super().__init__()
-        self.from_input = nn.Linear(inputs, 3 * hidden)
-        self.from_fed = nn.Linear(fed, 3 * hidden, bias=False) if fed else None
-        self.from_hidden = nn.Linear(hidden, 3 * hidden)
+        self.from_input = Linear(inputs, 3 * hidden)
+        self.from_fed = Linear(fed, 3 * hidden, bias=False) if fed else None
+        self.from_hidden = Linear(hidden, 3 * hidden)
 
     def project(self, inputs: Tensor) -> Tensor:
         """[..., I] -> [..., G]"""

@@ -10,6 +10,7 @@ Letters: T steps   B sentences   S source positions   A width of the attention  
 
 import ctypes
 import functools
+import logging
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from . import kernels
+
+log = logging.getLogger(__name__)
 
 _SHAPES = {"linear": "MNK", "lstm": "TBH", "decoder": "TBSAHW"}
 _TENSORS = {
@@ -35,10 +38,16 @@ def can_learn_by_kernels(like: Tensor) -> bool:
     return torch.is_grad_enabled() and suits and kernels.library("training") is not None
 
 
-def has_half() -> bool:
-    """Whether this processor multiplies bfloat16."""
+def note_precision(device: torch.device) -> None:
+    """Say what becomes of precision bfloat16, which is a wish: not every processor multiplies it."""
     library = kernels.library("training")
-    return library is not None and bool(library.has_half())
+    if device.type == "cuda":
+        log.info("precision bfloat16: by PyTorch, on %s", device)
+    elif library is not None and library.has_half():
+        log.info("precision bfloat16: in the products of training; what is kept and added up is float32")
+    else:
+        reason = "there are no compiled kernels" if library is None else "this processor does not multiply bfloat16"
+        log.info("precision float32, though bfloat16 was asked for: %s", reason)
 
 
 @functools.cache
@@ -96,7 +105,8 @@ class LinearByKernels(torch.autograd.Function):
 class LSTMByKernels(torch.autograd.Function):
     """Outputs and cells of an LSTM over a sequence, each [T, B, H].
 
-    projected [R, 4H] are the inputs' parts of the gates, and `numbers` [T, B] says where each goes; of_step [4H, H]; hidden and cell [B, H] before the first step. Gates are in the order of cells.py.
+    projected [R, 4H] are the inputs' parts of the gates, in the order of cells.py, and `numbers` [T, B] says where each
+    goes; of_step [4H, H]; hidden and cell [B, H] before the first step.
     """
 
     @staticmethod
@@ -126,9 +136,16 @@ class LSTMByKernels(torch.autograd.Function):
         )
         _call(
             *("lstm", "backward", ctx.half, ctx.shape),
-            **{"numbers": numbers, "of_step": of_step, "hidden": outputs, "cells": cells, "gates": gates},
-            **{"d_hidden": d_hidden, "d_cells": d_cell, "d_gates": d_gates},
-            **{"d_projected": d_projected, "d_of_step": d_of_step},
+            numbers=numbers,
+            of_step=of_step,
+            hidden=outputs,
+            cells=cells,
+            gates=gates,
+            d_hidden=d_hidden,
+            d_cells=d_cell,
+            d_gates=d_gates,
+            d_projected=d_projected,
+            d_of_step=d_of_step,
         )
         return d_projected, None, d_of_step, d_hidden[0], d_cell[0], None
 
@@ -159,8 +176,15 @@ class UnrolledByKernels(torch.autograd.Function):
         shape = dict(zip("BSA", keys.shape, strict=True)) | {"T": steps, "H": width, "W": len(of_hidden)}
         lengths = numbers.new_full((sentences,), keys.shape[1]) if mask is None else (mask[:, 0] == 0).sum(1)
         given = {
-            **{"projected": projected, "numbers": numbers, "lengths": lengths, "keys": keys, "values": values},
-            **{"of_step": of_step, "of_hidden": of_hidden, "direction": direction, "kept": kept},
+            "projected": projected,
+            "numbers": numbers,
+            "lengths": lengths,
+            "keys": keys,
+            "values": values,
+            "of_step": of_step,
+            "of_hidden": of_hidden,
+            "direction": direction,
+            "kept": kept,
         }
         given = {name: None if tensor is None else tensor.contiguous() for name, tensor in given.items()}
         made = {
@@ -189,9 +213,17 @@ class UnrolledByKernels(torch.autograd.Function):
         _call(
             *("decoder", "backward", ctx.half, ctx.shape),
             **of,
-            **{"d_said": d_said.contiguous(), "d_before": d_before, "d_cell": d_cell, "d_gates": d_gates},
-            **{"d_from_hidden": torch.zeros_like(of["from_hidden"]), "d_projected": d_projected, "d_keys": d_keys},
-            **{"d_values": d_values, "d_of_step": d_of_step, "d_of_hidden": d_of_hidden, "d_direction": d_direction},
+            d_said=d_said.contiguous(),
+            d_before=d_before,
+            d_cell=d_cell,
+            d_gates=d_gates,
+            d_from_hidden=torch.zeros_like(of["from_hidden"]),
+            d_projected=d_projected,
+            d_keys=d_keys,
+            d_values=d_values,
+            d_of_step=d_of_step,
+            d_of_hidden=d_of_hidden,
+            d_direction=d_direction,
         )
         d_hidden = d_before[:, d_cell.shape[1] :]
         d_state = d_hidden, d_cell, d_keys, d_values

@@ -29,6 +29,7 @@ from torch.nn import functional
 from .attention import ATTENTIONS, MLP, Bilinear, Dot, mask_of
 from .batching import Source
 from .cells import CELLS, STATES, LSTMCell, State
+from .compiled import Linear, UnrolledByKernels, can_learn_by_kernels
 from .encoder import Encoded
 from .hyperparameters import Hyperparameters
 from .unrolled import Unrolled
@@ -77,14 +78,14 @@ class Decoder(nn.Module):
         self.cells = nn.ModuleList([first, *above])
         self.first_residual = options.rnn_first_residual_layer if options.rnn_residual_connections else None
         self.attention = ATTENTIONS[options.rnn_attention_type](hidden, states, options.attention_width)
-        self.combine_hidden = nn.Linear(hidden, hidden)
-        self.combine_context = nn.Linear(states, hidden, bias=False)
+        self.combine_hidden = Linear(hidden, hidden)
+        self.combine_context = Linear(states, hidden, bias=False)
         self.hidden_dropout = nn.Dropout(options.rnn_decoder_hidden_dropout)
-        self.output = nn.Linear(hidden, tokens)
+        self.output = Linear(hidden, tokens)
         self.begin_with = options.rnn_decoder_state_init
         self.parts = STATES[options.rnn_cell_type]
         beginnings = 0 if self.begin_with == "zero" else layers * self.parts
-        self.begin = nn.ModuleList([nn.Linear(states, hidden) for _ in range(beginnings)])
+        self.begin = nn.ModuleList([Linear(states, hidden) for _ in range(beginnings)])
         self._gates_of_token: Tensor | None = None
 
     def remember(self, encoded: Encoded, source: Source) -> Memory:
@@ -92,7 +93,7 @@ class Decoder(nn.Module):
         return Memory(self.attention.keys(states), self.combine_context(states), states, mask_of(source, states))
 
     def first_state(self, encoded: Encoded, source: Source) -> DecoderState:
-        zeros = encoded.states.new_zeros(len(source.lengths), self.combine_hidden.out_features)  # [B, H]
+        zeros = encoded.states.new_zeros(source.lengths.shape[0], self.combine_hidden.out_features)  # [B, H]
         if self.begin_with == "zero":
             parts = [zeros] * len(self.cells) * self.parts
         elif self.begin_with == "avg":
@@ -109,24 +110,25 @@ class Decoder(nn.Module):
         """Scores [T, B, V] of the next tokens, told the right ones before: inputs [T, B]."""
         if not self.feeding:
             return self.output(self._at_once(inputs, memory, state))  # type: ignore[no-any-return]
-        projected = self._projected(inputs)
+        rows, numbers = self._projected(inputs)
         if torch.is_grad_enabled() and self._usual:
-            return self.output(self._unrolled(projected, memory, state))  # type: ignore[no-any-return]
-        return self.output(self._step_by_step(projected, memory, state))  # type: ignore[no-any-return]
+            return self.output(self._unrolled(rows, numbers, memory, state))  # type: ignore[no-any-return]
+        return self.output(self._step_by_step(rows, numbers, memory, state))  # type: ignore[no-any-return]
 
-    def _projected(self, inputs: Tensor) -> Tensor:
-        """The tokens' part of the first cell's gates, [T, B] -> [T, B, G]."""
+    def _projected(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """The tokens' part of the first cell's gates [R, G], and which row is that of each input [T, B]."""
         project: Callable[[Tensor], Tensor] = self.cells[0].project  # type: ignore[assignment]
         dropping = self.training and self.dropout.p > 0
         if dropping or self.embedding.num_embeddings >= inputs.numel():
-            return project(self.dropout(self.embedding(inputs)))
+            rows = project(self.dropout(self.embedding(inputs))).flatten(0, 1)
+            return rows, torch.arange(len(rows), device=rows.device).view_as(inputs)
         # Each token of a small vocabulary once instead of at all its places.
-        return functional.embedding(inputs, project(self.embedding.weight))
+        return project(self.embedding.weight), inputs
 
-    def _step_by_step(self, projected: Tensor, memory: Memory, state: DecoderState) -> Tensor:
+    def _step_by_step(self, rows: Tensor, numbers: Tensor, memory: Memory, state: DecoderState) -> Tensor:
         """h~ of every step [T, B, H]."""
         said = []
-        for gates in projected.unbind(0):
+        for gates in functional.embedding(numbers, rows).unbind(0):
             state, _ = self._advance(gates, state, memory)
             said.append(state.fed)
         return torch.stack(said)
@@ -158,7 +160,7 @@ class Decoder(nn.Module):
         scores = isinstance(self.attention, MLP | Dot | Bilinear)
         return self.feeding and isinstance(cell, LSTMCell) and not above and scores
 
-    def _unrolled(self, projected: Tensor, memory: Memory, state: DecoderState) -> Tensor:
+    def _unrolled(self, rows: Tensor, numbers: Tensor, memory: Memory, state: DecoderState) -> Tensor:
         """What `_step_by_step` returns, by a loop whose derivative takes less time."""
         attention, ((hidden, cell),) = self.attention, state.layers
         of_query = getattr(attention, "of_query", None)
@@ -171,10 +173,11 @@ class Decoder(nn.Module):
         of_step = self.cells[0].from_step.weight  # type: ignore[union-attr]
         kept = None
         if self.training and self.hidden_dropout.p:
-            kept = self.hidden_dropout(hidden.new_ones(len(projected), *hidden.shape))
-        return Unrolled.apply(  # type: ignore[no-any-return, no-untyped-call]
-            projected, hidden, cell, memory.keys, values, memory.mask, of_step, of_hidden, direction, kept
-        )
+            kept = self.hidden_dropout(hidden.new_ones(len(numbers), *hidden.shape))
+        first, seen, weights = (hidden, cell), (memory.keys, values, memory.mask), (of_step, of_hidden, direction)
+        if can_learn_by_kernels(rows):
+            return UnrolledByKernels.apply(rows, numbers, *first, *seen, *weights, kept, self.output.rounds)  # type: ignore[no-any-return, no-untyped-call]
+        return Unrolled.apply(functional.embedding(numbers, rows), *first, *seen, *weights, kept)  # type: ignore[no-any-return, no-untyped-call]
 
     def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> tuple[Tensor, DecoderState, Tensor]:
         """tokens [R] -> scores [R, V] of the next ones, the state, where it looked [B, Q, S]."""
@@ -198,7 +201,7 @@ class Decoder(nn.Module):
         lower = len(self.cells) - self.upper
         layers: list[State] = [self.cells[0](gates, state.fed if self.feeding else None, state.layers[0])]
         hidden = self._climb(layers, range(1, lower), layers[0][0], None, state.layers)
-        queries = hidden.view(len(memory.keys), -1, hidden.shape[1])  # [B, Q, H]
+        queries = hidden.view(memory.keys.shape[0], -1, hidden.shape[1])  # [B, Q, H]
         weights = self.attention(queries, memory.keys, memory.mask)  # [B, Q, S]
         if self.upper:
             context = torch.bmm(weights, memory.states).flatten(0, 1)

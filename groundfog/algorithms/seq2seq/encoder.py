@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from .batching import Source
 from .cells import lstm_step
+from .compiled import LinearByKernels, LSTMByKernels, can_learn_by_kernels
 from .hyperparameters import Hyperparameters
 
 LAYERS = {"lstm": nn.LSTM, "gru": nn.GRU}
@@ -27,7 +28,7 @@ class Encoded:
 
 def real(source: Source) -> Tensor:
     """[S, B]: where a token stands, not padding."""
-    positions = torch.arange(len(source.ids), device=source.ids.device).unsqueeze(1)
+    positions = torch.arange(source.ids.shape[0], device=source.ids.device).unsqueeze(1)
     return positions < source.lengths.to(source.ids.device)
 
 
@@ -38,6 +39,8 @@ def last_of(states: Tensor, source: Source) -> Tensor:
 
 
 class Encoder(nn.Module):
+    rounds = False
+
     def __init__(self, options: Hyperparameters, tokens: int) -> None:
         super().__init__()
         layer, hidden = LAYERS[options.rnn_cell_type], options.rnn_num_hidden
@@ -62,7 +65,12 @@ class Encoder(nn.Module):
         for number, layer in enumerate(self.layers, start=1):
             before = states
             from_table = number == 1 and self._suits_a_table(source)
-            states, last = self._both_ways(source) if from_table else _run(layer, states, source)
+            if isinstance(layer, nn.LSTM) and can_learn_by_kernels(states):
+                rows = self.embedding.weight if from_table else states.flatten(0, 1)
+                numbers = source.ids if from_table else torch.arange(len(rows)).view_as(source.ids)
+                states, last = _run_by_kernels(layer, rows, numbers, source, self.rounds)
+            else:
+                states, last = self._both_ways(source) if from_table else _run(layer, states, source)
             if self.first_residual is not None and number >= self.first_residual and before.shape == states.shape:
                 states = states + before
             states = self.hidden_dropout(states)
@@ -133,3 +141,23 @@ def _run(layer: nn.Module, states: Tensor, source: Source) -> tuple[Tensor, tupl
     ends = ends if isinstance(ends, tuple) else (ends,)
     # [directions, B, width] -> [B, directions * width]
     return states, tuple(torch.cat(list(end.unbind(0)), 1) for end in ends)
+
+
+def _run_by_kernels(
+    layer: nn.LSTM, rows: Tensor, numbers: Tensor, source: Source, rounds: bool
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """What `_run` returns, of the inputs rows[numbers]; rows [R, I], numbers [S, B]."""
+    lengths, positions = source.lengths, torch.arange(len(numbers)).unsqueeze(1)
+    turned = (lengths - 1 - positions).clamp(min=0)  # [S, B]: where a place is found when read from the end
+    directions, ends = [], []
+    for number, (of_input, of_hidden, bias, other_bias) in enumerate(layer.all_weights):
+        of_rows, of_step, added = (_in_our_order(each, 0) for each in (of_input, of_hidden, bias + other_bias))
+        projected = LinearByKernels.apply(rows, of_rows, added, rounds)  # type: ignore[no-untyped-call]
+        order = numbers.gather(0, turned) if number else numbers
+        zeros = rows.new_zeros(numbers.shape[1], of_step.shape[1])
+        outputs, cells = LSTMByKernels.apply(projected, order, of_step, zeros, zeros, rounds)  # type: ignore[no-untyped-call]
+        ends.append([last_of(each, source) if source.ragged else each[-1] for each in (outputs, cells)])
+        directions.append(outputs.gather(0, turned.unsqueeze(2).expand_as(outputs)) if number else outputs)
+    states = torch.cat(directions, 2)
+    states = states * real(source).unsqueeze(2) if source.ragged else states
+    return states, tuple(torch.cat(parts, 1) for parts in zip(*ends, strict=True))

@@ -267,7 +267,4 @@ def _unexpected(name: str, rules: Mapping[str, Rule]) -> str:
 
 
 _DEFAULTS = {each.name: each.default for each in fields(Hyperparameters)}
-_NOT_BUILT = {
-    "precision": "bfloat16 is not available yet, leave it out",
-    "num_processes": "only one is available yet, leave it out",
-}
+_NOT_BUILT = {}

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from .batching import Batch, Source
+from .compiled import Linear
 from .convolution import ConvolutionalDecoder, ConvolutionalEncoder
 from .decoder import Decoder
 from .encoder import Encoder
@@ -50,6 +51,10 @@ class Network(nn.Module):
         self.decoder = DECODERS[options.decoder_type](options, target_tokens, self.encoder.width)
         self.tied = _TIED[options.weight_tying]
         self.tie()
+        self.rounds = options.precision == "bfloat16"
+        for part in self.modules():
+            if isinstance(part, Linear | Encoder):
+                part.rounds = self.rounds
         self.register_state_dict_post_hook(_without_tied)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_post_hook(_with_tied)  # type: ignore[no-untyped-call]
 
@@ -59,8 +64,11 @@ class Network(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Scores [T, B, V] of each target token after the ones before it."""
-        memory, state = self.begin(batch.source)
-        return self.decoder(batch.inputs, memory, state)  # type: ignore[no-any-return]
+        # On a CPU it is the kernels that round, see compiled.py.
+        device = self.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.rounds and device == "cuda"):
+            memory, state = self.begin(batch.source)
+            return self.decoder(batch.inputs, memory, state)  # type: ignore[no-any-return]
 
     def begin(self, source: Source) -> tuple[Any, Any]:
         """What stays of the source, and the decoder's first state."""
