@@ -94,7 +94,7 @@ class ConvolutionalEncoder(nn.Module):
         )
 
     def forward(self, source: Source) -> Encoded:
-        places = torch.arange(len(source.ids), device=source.ids.device)
+        places = torch.arange(source.ids.shape[0], device=source.ids.device)
         states = self.entrance(self.embedding(source.ids.t()), places)  # [B, S, C]
         stands = real(source).t().unsqueeze(2) if source.ragged else None  # [B, S, 1]
         states = states if stands is None else states * stands
@@ -134,7 +134,7 @@ class ConvolutionalDecoder(nn.Module):
         return Memory(tuple(attention.keys_values(states) for attention in self.attention), mask_of(source, states))  # type: ignore[operator]
 
     def first_state(self, encoded: Encoded, source: Source) -> ConvolutionalState:
-        sentences, channels = len(source.lengths), self.output.in_features
+        sentences, channels = source.lengths.shape[0], self.output.in_features
         nothing = encoded.states.new_zeros(sentences, channels, self.before)
         place = torch.zeros(sentences, dtype=torch.long, device=nothing.device)
         return ConvolutionalState((nothing,) * len(self.layers), place)
@@ -158,7 +158,7 @@ class ConvolutionalDecoder(nn.Module):
             window = torch.cat([past, states.unsqueeze(2)], 2)
             pasts.append(window[:, :, 1:])
             seen = layer.step(window)  # type: ignore[operator]
-            queries = seen.unflatten(0, (len(told[0]), -1))  # [B, Q, C]
+            queries = seen.unflatten(0, (told[0].shape[0], -1))  # [B, Q, C]
             context, weights = attention.look(queries, told, memory.mask)  # type: ignore[operator]
             states = _add(states, _add(seen, context.flatten(0, 1)))
             looked.append(weights)

@@ -93,7 +93,7 @@ class TransformerEncoder(nn.Module):
         self.norm = nn.LayerNorm(self.width)
 
     def forward(self, source: Source) -> Encoded:
-        places = torch.arange(len(source.ids), device=source.ids.device)
+        places = torch.arange(source.ids.shape[0], device=source.ids.device)
         states = self.entrance(self.embedding(source.ids.t()), places)  # [B, S, W]
         mask = mask_of(source, states)
         for layer in self.layers:
@@ -127,7 +127,7 @@ class DecoderLayer(nn.Module):
         keys, values = self.among.keys_values(normed)
         said = torch.cat([said[0], keys], 2), torch.cat([said[1], values], 2)
         states = states + self.among(normed, said, None)
-        queries = self.norm_source(states).view(len(told[0]), -1, states.shape[2])
+        queries = self.norm_source(states).view(told[0].shape[0], -1, states.shape[2])
         found, weights = self.source.look(queries, told, mask)
         return self.thought(states + found.view_as(states)), said, weights
 
@@ -159,7 +159,7 @@ class TransformerDecoder(nn.Module):
         return Memory(tuple(layer.source.keys_values(states) for layer in self.layers), mask_of(source, states))  # type: ignore[operator, union-attr]
 
     def first_state(self, encoded: Encoded, source: Source) -> TransformerState:
-        sentences, width = len(source.lengths), self.output.in_features
+        sentences, width = source.lengths.shape[0], self.output.in_features
         nothing = encoded.states.new_zeros(sentences, self.heads, 0, width // self.heads)
         place = torch.zeros(sentences, dtype=torch.long, device=nothing.device)
         return TransformerState(((nothing, nothing),) * len(self.layers), place)
