@@ -6,7 +6,7 @@ AWS    := .clients/aws/bin/aws
 SHELL  := /bin/bash
 .DEFAULT_GOAL := test
 
-.PHONY: demo test setup lint slow docs coverage-table constraints clean
+.PHONY: demo test setup lint slow docs peers coverage-table constraints clean
 
 demo: .venv/ready
 	@command -v bwrap > /dev/null || echo "bubblewrap is not installed: the built-in algorithm runs as a plain process, without a sandbox (apt install bubblewrap)"
@@ -53,6 +53,20 @@ constraints: .venv/ready
 $(AWS):
 	@$(PYTHON) -m venv .clients/aws
 	@.clients/aws/bin/pip install --quiet --disable-pip-version-check awscli==1.46.2
+
+# What benchmarks/ compares with, each in an environment of its own.
+peers: .clients/opennmt/ready .clients/phonetisaurus/ready
+
+.clients/opennmt/ready: benchmarks/seq2seq/peers.txt
+	@$(PYTHON) -m venv .clients/opennmt
+	@.clients/opennmt/bin/pip install --quiet --disable-pip-version-check -r $<
+	@.clients/opennmt/bin/pip install --quiet --disable-pip-version-check --no-deps OpenNMT-py==3.5.1
+	@touch $@
+
+.clients/phonetisaurus/ready:
+	@$(PYTHON) -m venv .clients/phonetisaurus
+	@.clients/phonetisaurus/bin/pip install --quiet --disable-pip-version-check phonetisaurus==0.3.0
+	@touch $@
 
 clean:
 	rm -rf .venv .clients .demo docs/_build docs/reference .coverage*
