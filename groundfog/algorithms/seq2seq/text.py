@@ -189,12 +189,7 @@ def _separator(file: Path) -> str:
     line = next((_good(line) for line in _lines(file) if isinstance(line, InputFault) or line.strip()), "")
     found = [separator for separator in "\t,;" if separator in line]
     if file.suffix.lower() == ".csv":
-        found.sort(key=lambda separator: -line.count(separator))
-    if line and not found:
-        raise InputFault(
-            f"{file.name}, line 1 has one column and a pair has two: source, a tab, target "
-            "(texts in two files go with --source and --target)"
-        )
+        return max(found, key=line.count, default=",")
     return found[0] if found else "\t"
 
 
@@ -208,6 +203,11 @@ def _places(
     if columns is None:
         if recognised and header is not False:
             return True, (known[0][0], known[1][0])
+        if len(cells) == 1:
+            raise InputFault(
+                f"{place} has one column and a pair has two: source, a tab, target "
+                "(texts in two files go with --source and --target)"
+            )
         if len(cells) != 2:
             raise InputFault(f"{place} has {_columns(len(cells))}; say which two make a pair, as --columns 1,2")
         return bool(header), (0, 1)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundfog.algorithms.seq2seq import Seq2Seq
+from groundfog.algorithms.seq2seq.batching import Batch, Source
 from groundfog.algorithms.seq2seq.vocabulary import BEGIN, END, PAD
 
 Pairs = list[tuple[list[str], list[str]]]
@@ -41,9 +42,7 @@ def test_a_wrong_target_is_less_probable(reverser: Seq2Seq) -> None:
 
 def test_the_probability_is_the_networks_own(reverser: Seq2Seq) -> None:
     """As training scores it: one pass over the whole target."""
-    from groundfog.algorithms.seq2seq.batching import Batch, Source
-
-    source, target = "5 0 2 7 7".split(), "7 7 2 0".split()
+    source, target = list("50277"), list("7720")
     sources, targets = reverser.vocabularies
     inputs = torch.tensor([BEGIN, *targets.encode(target)]).unsqueeze(1)
     outputs = torch.tensor([*targets.encode(target), END])
