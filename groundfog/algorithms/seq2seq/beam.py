@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import decoding
 from .batching import Source
 from .constraints import Allowed, permitted
 from .vocabulary import BEGIN, END, PAD
@@ -113,9 +114,9 @@ class _Beams:
 
     @property
     def finished(self) -> Tensor:
-        """[B, K]: came to their end, and by a way that was open."""
+        """[B, K]"""
         last = self.said[:, :, -1]
-        return ((last == END) | (last == PAD)) & (self.totals > -torch.inf)
+        return (last == END) | (last == PAD)
 
     def scores(self, alpha: float) -> Tensor:
         """[B, K]"""
@@ -218,9 +219,13 @@ def _collect(found: dict[int, Hypothesis], beams: _Beams, wanted: Search) -> Non
             for rank, score in enumerate(ranked[number])
             if score > -torch.inf
         ]
-        nothing = Hypothesis([], -torch.inf, -torch.inf, None if looked is None else looked[number, 0, :0])
-        first = hypotheses[0] if hypotheses else nothing
-        found[place] = replace(first, alternatives=tuple(hypotheses)) if wanted.nbest > 1 else first
+        found[place] = _best_of(hypotheses, wanted)
+
+
+def _best_of(hypotheses: Sequence[Hypothesis], wanted: Search) -> Hypothesis:
+    nothing = Hypothesis([], -torch.inf, -torch.inf, np.zeros((0, 0), np.float32) if wanted.attention else None)
+    first = hypotheses[0] if hypotheses else nothing
+    return replace(first, alternatives=tuple(hypotheses)) if wanted.nbest > 1 else first
 
 
 def _until_end(said: Sequence[int]) -> list[int]:
@@ -239,18 +244,28 @@ def search_all(
     attention: bool = False,
     allowed: Allowed | None = None,
 ) -> list[Hypothesis]:
-    """`search` over any number of sources, those of about one length together; an empty source has an empty target."""
+    """`search` over any number of sources, those of about one length together; an empty source has an empty target.
+
+    The usual network alone, without constraints, is searched with by compiled steps, where there is a compiler.
+    """
     found = [Hypothesis([], 0.0, 0.0, np.zeros((0, 0), np.float32) if attention else None) for _ in sources]
     wanted = Search(max(width, nbest), longest, alpha, nbest, attention)
     order = sorted(
         (place for place, source in enumerate(sources) if len(source)), key=lambda place: len(sources[place])
     )
+    compiled = decoding.of(speaker) if allowed is None else None
     together = max(1, _ROWS // wanted.width)
     for start in range(0, len(order), together):
         places = order[start : start + together]
-        batch = Source.of([sources[place] for place in places])
-        theirs = None if allowed is None else [allowed[place] for place in places]
-        for place, hypothesis in zip(places, search(speaker, batch, replace(wanted, allowed=theirs)), strict=True):
+        batch = [sources[place] for place in places]
+        if compiled is not None:
+            best = [
+                _best_of([Hypothesis(*each) for each in spoken], wanted) for spoken in compiled.search(batch, wanted)
+            ]
+        else:
+            theirs = None if allowed is None else [allowed[place] for place in places]
+            best = search(speaker, Source.of(batch), replace(wanted, allowed=theirs))
+        for place, hypothesis in zip(places, best, strict=True):
             found[place] = hypothesis
     return found
 
