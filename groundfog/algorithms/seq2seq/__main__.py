@@ -50,7 +50,7 @@ def _train(layout: Layout, stopping: threading.Event) -> None:
     # Two threads gain a tenth on small matrices where the cores are idle, and lose half where they are not.
     _use_threads(4 if options.rnn_num_hidden >= 512 else 1)
     channels = read_channels(layout.data, options)
-    model = Seq2Seq(**given)
+    model = Seq2Seq(**{"num_processes": _gpus(), **given})
     model.source_vocabulary, model.target_vocabulary = channels.source_vocabulary, channels.target_vocabulary
     journal = Journal(layout.model, layout.checkpoints)
     journal.begin(channels, options, given)
@@ -63,6 +63,13 @@ def _train(layout: Layout, stopping: threading.Event) -> None:
         folder=layout.model,
         reports=(layout.model, layout.output_data),
     )
+
+
+def _gpus() -> int:
+    """Of this machine: each has a process of its own; 1 where there are none."""
+    import torch
+
+    return max(1, torch.cuda.device_count())
 
 
 _PLATFORM_NAMES = ("sagemaker_", "_tuning_objective_metric")

@@ -40,6 +40,12 @@ class Sequences:
         self._ids.extend(others._ids[first:last])
         self._ends.frombytes(ends.tobytes())
 
+    def some(self, numbers: Sequence[int] | np.ndarray) -> "Sequences":
+        sequences = Sequences()
+        for number in numbers:
+            sequences.append(self._ids[self._ends[number] : self._ends[number + 1]])
+        return sequences
+
     @classmethod
     def of_columns(cls, ids: np.ndarray, lengths: np.ndarray, longest: int) -> "Sequences":
         """From ids in one row; sequences are cut off after `longest`."""
@@ -81,6 +87,9 @@ class Corpus:
             corpus.sources.append(source[:longest_source])
             corpus.targets.append(target[:longest_target])
         return corpus
+
+    def some(self, numbers: Sequence[int] | np.ndarray) -> "Corpus":
+        return Corpus(self.sources.some(numbers), self.targets.some(numbers))
 
     def extend(self, other: "Corpus", start: int, stop: int) -> None:
         self.sources.extend(other.sources, start, stop)

@@ -16,12 +16,13 @@ from torch import Tensor
 
 from .errors import InputFault
 from .hyperparameters import Hyperparameters
+from .learner import States
 from .network import Network
 from .scores import Tally
 
 FILE = "training.safetensors"
 
-_MAY_CHANGE = {"max_num_batches", "max_num_epochs", "min_num_epochs", "checkpoint_threshold"}
+_MAY_CHANGE = {"max_num_batches", "max_num_epochs", "min_num_epochs", "checkpoint_threshold", "num_processes"}
 
 
 @dataclass
@@ -54,7 +55,7 @@ class Snapshot:
     best: dict[str, Tensor]
     recent: Sequence[dict[str, Tensor]]
     """The parameters at the last checkpoints, the oldest first, where they are averaged."""
-    optimizer: dict[int, dict[str, Tensor]]
+    optimizer: States
     random: Tensor
 
 
@@ -132,20 +133,11 @@ def _numbered(prefix: str, tensors: dict[str, Tensor]) -> dict[int, dict[str, Te
 
 
 def take(
-    network: Network,
-    best: dict[str, Tensor],
-    recent: Sequence[dict[str, Tensor]],
-    optimizer: torch.optim.Optimizer,
-    position: Position,
+    network: Network, best: dict[str, Tensor], recent: Sequence[dict[str, Tensor]], states: States, position: Position
 ) -> Snapshot:
-    states = optimizer.state_dict()["state"]
-    tensors = {
-        number: {name: value for name, value in state.items() if value is not None} for number, state in states.items()
-    }
-    return Snapshot(position, dict(network.state_dict()), best, recent, tensors, torch.get_rng_state())
+    return Snapshot(position, dict(network.state_dict()), best, recent, states, torch.get_rng_state())
 
 
-def restore(snapshot: Snapshot, network: Network, optimizer: torch.optim.Optimizer) -> None:
+def restore(snapshot: Snapshot, network: Network) -> None:
     network.load_state_dict(snapshot.parameters)
-    optimizer.load_state_dict({"state": snapshot.optimizer, "param_groups": optimizer.state_dict()["param_groups"]})
     torch.set_rng_state(snapshot.random)

@@ -132,7 +132,7 @@ class Seq2Seq(Translator):
             None if checkpoints is None else Path(checkpoints),
             lambda network: None if folder is None else self.save(folder),
         )
-        data = Data(windows, validation, self.vocabularies[1])
+        data = Data(windows, validation, *self.vocabularies)
         finished = Training(network, self.hyperparameters, data, around).run()
         network.eval()
         if reporter is not None:
@@ -169,6 +169,12 @@ class Seq2Seq(Translator):
         else:
             (folder / TOKENIZER_FILE).unlink(missing_ok=True)
         write_tensors(folder / "params.best", network.state_dict(), {"format": VERSION})
+
+    def export_onnx(self, folder: Path | str) -> None:
+        """The model as ONNX graphs, with vocabularies and a program that translates without torch and Groundfog."""
+        from .export.writing import export_onnx
+
+        export_onnx(self, folder)
 
     @classmethod
     def load(cls, folder: Path | str) -> "Seq2Seq":

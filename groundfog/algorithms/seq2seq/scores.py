@@ -44,6 +44,11 @@ class Tally:
         self.right += int(((scores.detach().argmax(-1) == outputs) & real).sum())
         self.tokens += int(real.sum())
 
+    def include(self, other: "Tally") -> None:
+        self.loss += other.loss
+        self.right += other.right
+        self.tokens += other.tokens
+
     @property
     def perplexity(self) -> float:
         """e to the mean loss of a token; infinite where that is beyond any number."""

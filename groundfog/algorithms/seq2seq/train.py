@@ -1,7 +1,7 @@
 """The training loop: epochs of batches, a checkpoint every so many of them, and the best parameters kept.
 
     run            what happens, from the first batch or from where a checkpoint left off
-    _update        a batch: forward, loss, backward, clip, step
+    _update        a batch, by one process or several (processes.py)
     _checkpoint    scores on the validation data, whether they are the best, what that does to the learning rate
 
 All that decides how a training goes on stands in its `Position` and in the tensors beside it (checkpoint.py).
@@ -26,10 +26,12 @@ from .beam import search_all
 from .checkpoint import Position
 from .errors import InputFault
 from .hyperparameters import Hyperparameters
+from .learner import States
 from .network import Network
-from .optimizer import Schedule, clip, make_optimizer
+from .optimizer import Schedule
+from .processes import Team
 from .progress import Checkpoint, Finished, Listener, Progress, Started
-from .scores import Tally, bleu, chrf, loss_of, smoothed_loss_of
+from .scores import Tally, bleu, chrf, loss_of
 from .vocabulary import Vocabulary
 from .windows import Windows
 
@@ -44,6 +46,7 @@ _EXPLODED = 10_000
 class Data:
     train: Windows
     validation: Corpus
+    source_vocabulary: Vocabulary
     target_vocabulary: Vocabulary
 
 
@@ -60,7 +63,6 @@ class Surroundings:
 class Training:
     def __init__(self, network: Network, options: Hyperparameters, data: Data, around: Surroundings) -> None:
         self.network, self.options, self.data, self.around = network, options, data, around
-        self._optimizer = make_optimizer(network.parameters(), options)
         self._schedule = Schedule(options, self._last_update())
         self._average = Average(network, options.average_checkpoints)
         self._position = Position()
@@ -69,35 +71,47 @@ class Training:
 
     def run(self) -> Finished:
         """In the end the network has the best parameters, unless it was told to stop before any were measured."""
+        tokens = len(self.data.source_vocabulary), len(self.data.target_vocabulary)
         with torch.random.fork_rng():
             torch.manual_seed(self.options.seed)
-            self._resume()
-            self.around.listener(self._started())
-            for batch in self._batches():
-                if self.around.stop.is_set():
-                    return self._interrupted()
-                self._update(batch.to(self.network.device))
-                if self._position.updates % REPORT_EVERY == 0:
-                    self._report()
-                if self._position.updates % self.options.checkpoint_frequency_num_batches == 0:
-                    self._checkpoint()
-            if self._position.since.tokens:
-                self._checkpoint()
-        return self._finish(self._reason_to_end() or "", stopped=False)
+            states = self._resume()
+            with Team(self.network, self.options, tokens) as team:
+                team.restore(states)
+                stopped = self._learn(team)
+        return self._finish("Told to stop" if stopped else self._reason_to_end() or "", stopped=stopped)
+
+    def _learn(self, team: Team) -> bool:
+        """Whether it was told to stop, which it is at once: whoever stops a training does not wait for a validation."""
+        self.around.listener(self._started())
+        for corpus, numbers in self._batches():
+            if self.around.stop.is_set():
+                self._save(team)
+                return True
+            self._update(team, corpus, numbers)
+            if self._position.updates % REPORT_EVERY == 0:
+                self._report()
+            if self._position.updates % self.options.checkpoint_frequency_num_batches == 0:
+                self._checkpoint(team)
+        if self._position.since.tokens:
+            self._checkpoint(team)
+        return False
 
     def _started(self) -> Started:
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
         return Started(self.data.train.pairs, parameters, self.options.optimized_metric, self._position.updates)
 
-    def _batches(self) -> Iterator[Batch]:
-        """Epoch after epoch, from where the position is; who draws a batch counts it before drawing the next."""
+    def _batches(self) -> Iterator[tuple[Corpus, np.ndarray]]:
+        """Numbers of pairs of a corpus, epoch after epoch, from where the position is.
+
+        Who draws a batch counts it before drawing the next.
+        """
         position = self._position
         while not self._reason_to_end():
             for window, corpus in enumerate(self.data.train.epoch()):
                 if window < position.window:
                     continue
                 for numbers in self._plan(corpus, position.epoch, window)[position.batch :]:
-                    yield Batch.of(corpus, numbers)
+                    yield corpus, numbers
                     if self._reason_to_end():
                         return
                 position.window, position.batch = window + 1, 0
@@ -135,29 +149,25 @@ class Training:
             return f"Maximum # of updates ({options.max_num_batches}) or epochs ({options.max_num_epochs}) reached."
         return None
 
-    def _update(self, batch: Batch) -> None:
+    def _update(self, team: Team, corpus: Corpus, numbers: np.ndarray) -> None:
         position, started = self._position, time.perf_counter()
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._schedule.rate(position.updates)
-        self._optimizer.zero_grad()
-        scores = self.network(batch)
-        learnt, loss = smoothed_loss_of(scores, batch.outputs, self.options.label_smoothing)
-        (learnt / len(batch)).backward()  # type: ignore[no-untyped-call]
-        clip(self.network.parameters(), self.options.clip_gradient)
-        self._optimizer.step()
-        position.since.add(self._bearable(loss.item(), batch), scores, batch.outputs)
+        told = team.update(corpus, numbers, self._schedule.rate(position.updates), position.updates)
         position.batch += 1
         position.updates += 1
-        position.samples += len(batch)
+        position.samples += len(numbers)
+        self._refuse_nonsense("loss", told)
+        position.since.include(told)
         position.seconds += time.perf_counter() - started
 
-    def _bearable(self, loss: float, batch: Batch) -> float:
-        if math.isfinite(loss) and loss < _EXPLODED * batch.outputs.numel():
-            return loss
-        rate, clipped = self._schedule.rate(self._position.updates), self.options.clip_gradient
+    def _refuse_nonsense(self, name: str, told: Tally) -> None:
+        if math.isfinite(told.loss) and told.loss < _EXPLODED * told.tokens:
+            return
+        updates, clipped = self._position.updates, self.options.clip_gradient
+        rate = self._schedule.rate(updates - 1)
         advice = "set clip_gradient to 1" if clipped < 0 or clipped > 1 else "lower weight_init_scale"
-        update = self._position.updates + 1
-        raise InputFault(f"The loss became {loss:g} at update {update}: lower learning_rate (now {rate:g}) or {advice}")
+        raise InputFault(
+            f"The {name} became {told.loss:g} at update {updates}: lower learning_rate (now {rate:g}) or {advice}"
+        )
 
     def _report(self) -> None:
         now, position = time.perf_counter(), self._position
@@ -177,7 +187,7 @@ class Training:
             )
         )
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, team: Team) -> None:
         started, position = time.perf_counter(), self._position
         with self._average.of_checkpoint():
             metrics, outputs = self._validate()
@@ -187,7 +197,7 @@ class Training:
         metrics["time-elapsed"] = position.seconds
         self.around.listener(self._checkpoint_record(metrics, outputs, improved))
         position.since, position.seconds_at_checkpoint = Tally(), position.seconds
-        self._save()
+        self._save(team)
         # Validation is no training time: the speed is told without it.
         self._reported = (self._reported[0] + time.perf_counter() - started, self._reported[1])
 
@@ -229,6 +239,7 @@ class Training:
         """The metrics by their names in the metrics file; what the sampled sources became, where they are decoded."""
         since, options = self._position.since, self.options
         held = tally(self.network, self.data.validation)
+        self._refuse_nonsense("validation loss", held)
         metrics = {
             "perplexity-train": since.perplexity,
             "accuracy-train": since.accuracy,
@@ -265,11 +276,6 @@ class Training:
     def _text(self, ids: list[int] | np.ndarray) -> str:
         return " ".join(self.data.target_vocabulary.decode(ids))
 
-    def _interrupted(self) -> Finished:
-        """The state as it is, at once: whoever stops a training does not wait for a validation."""
-        self._save()
-        return self._finish("Told to stop", stopped=True)
-
     def _finish(self, reason: str, *, stopped: bool) -> Finished:
         position = self._position
         if self._best:
@@ -287,20 +293,20 @@ class Training:
         self.around.listener(finished)
         return finished
 
-    def _save(self) -> None:
+    def _save(self, team: Team) -> None:
         if self.around.checkpoints is not None:
             self._position.rate_factor, self._position.rate_waited = self._schedule.factor, self._schedule.waited
-            snapshot = checkpoint.take(self.network, self._best, self._average.recent, self._optimizer, self._position)
+            snapshot = checkpoint.take(self.network, self._best, self._average.recent, team.states(), self._position)
             checkpoint.write(self.around.checkpoints, snapshot, self.options, self.data.train.pairs)
 
-    def _resume(self) -> None:
+    def _resume(self) -> States:
+        """What the optimizer knew; nothing where the training begins."""
         self.network.train()
         if self.around.checkpoints is None:
-            return
+            return {}
         snapshot = checkpoint.read(self.around.checkpoints, self.options, self.data.train.pairs)
         if snapshot is None:
-            return
-        checkpoint.restore(snapshot, self.network, self._optimizer)
+            return {}
         self._position = snapshot.position
         self._schedule.factor, self._schedule.waited = snapshot.position.rate_factor, snapshot.position.rate_waited
         device = self.network.device
@@ -308,10 +314,10 @@ class Training:
         self._reported = time.perf_counter(), snapshot.position.samples
         if snapshot.best:
             self._best = {name: tensor.to(device) for name, tensor in snapshot.best.items()}
-            current = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
             self.network.load_state_dict(self._best)
             self.around.keep(self.network)
-            self.network.load_state_dict(current)
+        checkpoint.restore(snapshot, self.network)
+        return snapshot.optimizer
 
 
 @torch.inference_mode()
