@@ -92,7 +92,7 @@ def _room(parameter: nn.Parameter) -> int:
 
 def _views(row: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
     """Of each parameter, its part of the row."""
-    parts = row.split([_room(each) for each in parameters])
+    parts = torch.split(row, [_room(each) for each in parameters])
     return [part[: each.numel()].view_as(each) for part, each in zip(parts, parameters, strict=True)]
 
 

@@ -8,183 +8,92 @@ hyperparameters are strings) or as Python values (the library's options). All fa
 
 import difflib
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Protocol
+from dataclasses import dataclass, fields
+from typing import Any
 
 from .errors import InputFault
-
-
-class Rule(Protocol):
-    def read(self, given: Any) -> Any:
-        """The value, converted from text where it is text; raises ValueError where it is none of ours."""
-        ...
-
-    def __str__(self) -> str:
-        """What is allowed, to be read after "has to be"."""
-        ...
-
-
-@dataclass(frozen=True)
-class _Integer:
-    least: int
-    also: int | None = None
-    even: bool = False
-
-    def read(self, given: Any) -> int:
-        if isinstance(given, bool) or not isinstance(given, str | int):
-            raise ValueError
-        value = int(given)
-        if (value < self.least and value != self.also) or (self.even and value % 2) or value >= 1 << 31:
-            raise ValueError
-        return value
-
-    def __str__(self) -> str:
-        extra = "" if self.also is None else f", or {self.also}"
-        return f"an {'even ' if self.even else ''}integer of at least {self.least}{extra}"
-
-
-@dataclass(frozen=True)
-class _Real:
-    least: float = -math.inf
-    most: float = math.inf
-
-    def read(self, given: Any) -> float:
-        if isinstance(given, bool) or not isinstance(given, str | int | float):
-            raise ValueError
-        value = float(given)
-        if not math.isfinite(value) or not self.least <= value <= self.most:
-            raise ValueError
-        return value
-
-    def __str__(self) -> str:
-        if self.least == -math.inf:
-            return "a number"
-        return (
-            f"a number of at least {self.least:g}"
-            if self.most == math.inf
-            else f"a number from {self.least:g} to {self.most:g}"
-        )
-
-
-@dataclass(frozen=True)
-class _Choice:
-    choices: tuple[str, ...]
-
-    def read(self, given: Any) -> str:
-        if given not in self.choices:
-            raise ValueError
-        return str(given)
-
-    def __str__(self) -> str:
-        return ("one of " if len(self.choices) > 1 else "") + ", ".join(self.choices)
-
-
-class _Flag:
-    def read(self, given: Any) -> bool:
-        if isinstance(given, bool):
-            return given
-        return {"true": True, "false": False}[str(given).lower()]
-
-    def __str__(self) -> str:
-        return "true or false"
-
-
-def _integer(default: int | None, least: int = 1, **more: Any) -> Any:
-    return field(default=default, metadata={"rule": _Integer(least, **more)})
-
-
-def _real(default: float | None, least: float = -math.inf, most: float = math.inf) -> Any:
-    return field(default=default, metadata={"rule": _Real(least, most)})
-
-
-def _choice(default: str, *others: str) -> Any:
-    return field(default=default, metadata={"rule": _Choice((default, *others))})
-
-
-def _flag(default: bool) -> Any:
-    return field(default=default, metadata={"rule": _Flag()})
+from .rules import Rule, choice, flag, integer, real
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
     # The data
-    max_seq_len_source: int = _integer(100)
-    max_seq_len_target: int = _integer(100)
-    bucketing_enabled: bool = _flag(True)
-    bucket_width: int = _integer(10)
-    batch_size: int = _integer(64)
+    max_seq_len_source: int = integer(100)
+    max_seq_len_target: int = integer(100)
+    bucketing_enabled: bool = flag(True)
+    bucket_width: int = integer(10)
+    batch_size: int = integer(64)
 
     # The network
-    encoder_type: str = _choice("rnn", "cnn", "transformer")
-    decoder_type: str = _choice("rnn", "cnn", "transformer")
-    num_embed_source: int = _integer(512)
-    num_embed_target: int = _integer(512)
-    num_layers_encoder: int = _integer(1)
-    num_layers_decoder: int = _integer(1)
-    rnn_cell_type: str = _choice("lstm", "gru")
-    rnn_num_hidden: int = _integer(1024, least=2, even=True)
-    rnn_residual_connections: bool = _flag(False)
-    rnn_first_residual_layer: int = _integer(2)
-    rnn_attention_type: str = _choice("mlp", "dot", "bilinear", "fixed")
-    rnn_attention_num_hidden: int | None = _integer(None)
-    rnn_attention_in_upper_layers: bool = _flag(True)
-    rnn_decoder_state_init: str = _choice("last", "avg", "zero")
-    cnn_num_hidden: int = _integer(512)
-    cnn_activation_type: str = _choice("glu", "relu", "softrelu", "sigmoid", "tanh")
-    cnn_kernel_width_encoder: int = _integer(3)
-    cnn_kernel_width_decoder: int = _integer(5)
+    encoder_type: str = choice("rnn", "cnn", "transformer")
+    decoder_type: str = choice("rnn", "cnn", "transformer")
+    num_embed_source: int = integer(512)
+    num_embed_target: int = integer(512)
+    num_layers_encoder: int = integer(1)
+    num_layers_decoder: int = integer(1)
+    rnn_cell_type: str = choice("lstm", "gru")
+    rnn_num_hidden: int = integer(1024, least=2, even=True)
+    rnn_residual_connections: bool = flag(False)
+    rnn_first_residual_layer: int = integer(2)
+    rnn_attention_type: str = choice("mlp", "dot", "bilinear", "fixed")
+    rnn_attention_num_hidden: int | None = integer(None)
+    rnn_attention_in_upper_layers: bool = flag(True)
+    rnn_decoder_state_init: str = choice("last", "avg", "zero")
+    cnn_num_hidden: int = integer(512)
+    cnn_activation_type: str = choice("glu", "relu", "softrelu", "sigmoid", "tanh")
+    cnn_kernel_width_encoder: int = integer(3)
+    cnn_kernel_width_decoder: int = integer(5)
 
     # Regularisation and initialisation
-    embed_dropout_source: float = _real(0.0, 0, 1)
-    embed_dropout_target: float = _real(0.0, 0, 1)
-    rnn_decoder_hidden_dropout: float = _real(0.0, 0, 1)
-    cnn_hidden_dropout: float = _real(0.0, 0, 1)
-    weight_decay: float = _real(0.0, 0)
-    weight_init_type: str = _choice("xavier", "uniform")
-    weight_init_scale: float = _real(2.34)
-    xavier_factor_type: str = _choice("in", "out", "avg")
+    embed_dropout_source: float = real(0.0, 0, 1)
+    embed_dropout_target: float = real(0.0, 0, 1)
+    rnn_decoder_hidden_dropout: float = real(0.0, 0, 1)
+    cnn_hidden_dropout: float = real(0.0, 0, 1)
+    weight_decay: float = real(0.0, 0)
+    weight_init_type: str = choice("xavier", "uniform")
+    weight_init_scale: float = real(2.34)
+    xavier_factor_type: str = choice("in", "out", "avg")
 
     # Learning
-    loss_type: str = _choice("cross-entropy")
-    optimizer_type: str = _choice("adam", "sgd", "rmsprop")
-    learning_rate: float = _real(0.0003, 0)
-    momentum: float | None = _real(None, 0)
-    clip_gradient: float = _real(1.0)
-    lr_scheduler_type: str = _choice("plateau_reduce", "fixed_rate_inv_t", "fixed_rate_inv_sqrt_t", "linear")
-    plateau_reduce_lr_factor: float = _real(0.5, 0, 1)
-    plateau_reduce_lr_threshold: int = _integer(3)
-    fixed_rate_lr_half_life: int = _integer(10)
+    loss_type: str = choice("cross-entropy")
+    optimizer_type: str = choice("adam", "sgd", "rmsprop")
+    learning_rate: float = real(0.0003, 0)
+    momentum: float | None = real(None, 0, 1)
+    clip_gradient: float = real(1.0)
+    lr_scheduler_type: str = choice("plateau_reduce", "fixed_rate_inv_t", "fixed_rate_inv_sqrt_t", "linear")
+    plateau_reduce_lr_factor: float = real(0.5, 0, 1)
+    plateau_reduce_lr_threshold: int = integer(3)
+    fixed_rate_lr_half_life: int = integer(10)
 
     # How long, and which parameters are the best
-    min_num_epochs: int = _integer(0, least=0)
-    max_num_epochs: int | None = _integer(None)
-    max_num_batches: int = _integer(-1, least=1, also=-1)
-    checkpoint_frequency_num_batches: int = _integer(1000)
-    checkpoint_threshold: int = _integer(3)
-    optimized_metric: str = _choice("perplexity", "accuracy", "bleu")
-    training_metric: str = _choice("perplexity", "accuracy")
-    bleu_sample_size: int = _integer(0, least=0, also=-1)
-    beam_size: int = _integer(5)
+    min_num_epochs: int = integer(0, least=0)
+    max_num_epochs: int | None = integer(None)
+    max_num_batches: int = integer(-1, least=1, also=-1)
+    checkpoint_frequency_num_batches: int = integer(1000)
+    checkpoint_threshold: int = integer(3)
+    optimized_metric: str = choice("perplexity", "accuracy", "bleu")
+    training_metric: str = choice("perplexity", "accuracy")
+    bleu_sample_size: int = integer(0, least=0, also=-1)
+    beam_size: int = integer(5)
 
     # Ours, beyond AWS's table; so are the encoder and decoder type transformer and the scheduler linear
-    seed: int = _integer(1, least=0)
-    precision: str = _choice("float32", "bfloat16")
-    input_feeding: bool = _flag(True)
-    rnn_bidirectional_layers: int = _integer(1)
-    rnn_encoder_hidden_dropout: float = _real(0.0, 0, 1)
-    transformer_model_size: int = _integer(256, least=2, even=True)
-    transformer_attention_heads: int = _integer(4)
-    transformer_feed_forward_num_hidden: int = _integer(1024)
-    transformer_dropout: float = _real(0.0, 0, 1)
-    weight_tying: str = _choice("none", "trg_softmax", "src_trg", "src_trg_softmax")
-    label_smoothing: float = _real(0.0, 0, 0.999)
-    warmup_num_batches: int = _integer(0, least=0)
-    average_checkpoints: int = _integer(1)
-    shuffle_window: int = _integer(1_000_000)
-    num_processes: int = _integer(1)
-    length_penalty_alpha: float = _real(1.0, 0)
+    seed: int = integer(1, least=0)
+    precision: str = choice("float32", "bfloat16")
+    input_feeding: bool = flag(True)
+    rnn_bidirectional_layers: int = integer(1)
+    rnn_encoder_hidden_dropout: float = real(0.0, 0, 1)
+    transformer_model_size: int = integer(256, least=2, even=True)
+    transformer_attention_heads: int = integer(4)
+    transformer_feed_forward_num_hidden: int = integer(1024)
+    transformer_dropout: float = real(0.0, 0, 1)
+    weight_tying: str = choice("none", "trg_softmax", "src_trg", "src_trg_softmax")
+    label_smoothing: float = real(0.0, 0, 0.999)
+    warmup_num_batches: int = integer(0, least=0)
+    average_checkpoints: int = integer(1)
+    shuffle_window: int = integer(1_000_000)
+    num_processes: int = integer(1)
+    length_penalty_alpha: float = real(1.0, 0)
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Hyperparameters":
@@ -208,7 +117,7 @@ class Hyperparameters:
         return made
 
     def _conflicts(self) -> list[str]:
-        faults = [f"{name}: {reason}" for name, reason in _NOT_BUILT.items() if getattr(self, name) != _DEFAULTS[name]]
+        faults = []
         if self.momentum is not None and self.optimizer_type != "sgd":
             faults.append(f"momentum is for the optimizer_type sgd only; leave it out with {self.optimizer_type}")
         if self.max_num_epochs is not None and self.max_num_epochs < self.min_num_epochs:
@@ -216,6 +125,10 @@ class Hyperparameters:
         if self.lr_scheduler_type == "linear" and self.max_num_batches == -1 and self.max_num_epochs is None:
             faults.append("lr_scheduler_type linear ends at 0, so it needs max_num_batches or max_num_epochs")
         faults += self._conflicts_of_shapes()
+        if self.clip_gradient == 0:
+            faults.append(
+                "clip_gradient 0 leaves nothing of any gradient; give a number above 0, or -1 for no clipping"
+            )
         if not self.weight_init_scale or (self.weight_init_type == "xavier" and self.weight_init_scale < 0):
             faults.append("weight_init_scale has to be a number above 0 (with weight_init_type uniform: other than 0)")
         return faults
@@ -264,7 +177,3 @@ def _unexpected(name: str, rules: Mapping[str, Rule]) -> str:
     near = difflib.get_close_matches(name, rules, n=1)
     meant = f"; did you mean {near[0]}, {rules[near[0]]}?" if near else ""
     return f"Additional properties are not allowed ('{name[:100]}' was unexpected{meant})"
-
-
-_DEFAULTS = {each.name: each.default for each in fields(Hyperparameters)}
-_NOT_BUILT = {}

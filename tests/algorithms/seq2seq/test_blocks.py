@@ -81,7 +81,7 @@ def test_changed_bytes_are_read_as_they_are_record_by_record(
     changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
     block = decode(bytes(changed))
     if block is not None:
-        singly = []
+        singly: list[Pair] = []
         try:
             singly.extend(read_pairs(io.BytesIO(bytes(changed)), "x"))
         except InputFault:

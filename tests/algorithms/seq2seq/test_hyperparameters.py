@@ -75,6 +75,8 @@ def test_an_unknown_name_is_told_as_aws_tells_it_with_the_one_that_was_meant() -
         ),
         ({"batch_size": True}, "batch_size has to be an integer"),
         ({"lr_scheduler_type": "linear"}, "lr_scheduler_type linear ends at 0, so it needs max_num_batches or"),
+        ({"clip_gradient": "0"}, "clip_gradient 0 leaves nothing of any gradient; give a number above 0, or -1"),
+        ({"momentum": "1.1", "optimizer_type": "sgd"}, "momentum has to be a number from 0 to 1, not '1.1'"),
         ({"clip_gradient": [1]}, "clip_gradient has to be a number"),
     ],
 )
