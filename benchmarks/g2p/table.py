@@ -73,15 +73,15 @@ def main() -> None:
     lines += ["", f"{time.strftime('%Y-%m-%d')}, {machine()}; one thread; standard error of a WER {error:.2f} points."]
     print(lines[-1])
     if given.into:
-        write_into(given.into, "\n".join(lines))
+        write_into(given.into, "g2p", "\n".join(lines))
 
 
-def write_into(file: Path, text: str) -> None:
-    marked, found = re.subn(
-        "(?<=<!-- g2p -->\n).*?(?=<!-- end of g2p -->)", lambda _: f"{text}\n", file.read_text(), flags=re.DOTALL
-    )
+def write_into(file: Path, mark: str, text: str) -> None:
+    """In the place of what stands between the lines `<!-- mark -->` and `<!-- end of mark -->`."""
+    between = f"(?<=<!-- {mark} -->\n).*?(?=<!-- end of {mark} -->)"
+    marked, found = re.subn(between, lambda _: f"{text}\n", file.read_text(), flags=re.DOTALL)
     if not found:
-        raise SystemExit(f"{file} has no lines <!-- g2p --> and <!-- end of g2p -->")
+        raise SystemExit(f"{file} has no lines <!-- {mark} --> and <!-- end of {mark} -->")
     file.write_text(marked)
 
 

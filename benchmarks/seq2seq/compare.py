@@ -1,7 +1,7 @@
 """Groundfog's seq2seq beside OpenNMT-py and CTranslate2: the same data, the same core, in turn.
 
     make .clients/opennmt/ready
-    .venv/bin/python benchmarks/seq2seq/compare.py [--rounds 7] [--precisions float32 bfloat16] [--table FILE]
+    .venv/bin/python benchmarks/seq2seq/compare.py [--rounds 7] [--precisions float32 bfloat16] [--into README.md]
 
 All figures are per CPU-second of one thread, medians over the rounds. In training the two do some batches in turn, in
 decoding all say the same words in turn, so that whatever else the machine does, it does to all of them.
@@ -27,6 +27,7 @@ sys.path.append(str(Path(__file__).parents[1] / "g2p"))
 
 import dictionary
 import torch
+from table import write_into
 from train import machine
 
 from groundfog.algorithms.seq2seq import Seq2Seq
@@ -183,7 +184,9 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--rounds", type=int, default=7)
     asked.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"])
-    asked.add_argument("--table", type=Path, help="also write the tables there")
+    asked.add_argument(
+        "--into", type=Path, help="a Markdown file with the lines <!-- compare --> <!-- end of compare -->"
+    )
     given = asked.parse_args()
     torch.set_num_threads(1)
     parts = dictionary.split(dictionary.read())
@@ -195,8 +198,8 @@ def main() -> None:
     load = os.getloadavg()[1]
     lines += ["", f"{time.strftime('%Y-%m-%d')}, {machine()}, load {load:.1f}, torch {torch.__version__}."]
     print(lines[-1])
-    if given.table:
-        given.table.write_text("\n".join(lines) + "\n")
+    if given.into:
+        write_into(given.into, "compare", "\n".join(lines))
 
 
 if __name__ == "__main__":
