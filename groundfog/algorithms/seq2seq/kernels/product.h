@@ -20,13 +20,13 @@ constexpr int ROWS = 6, VECTORS = 1;  // 12 sums in 16 registers of half the siz
 constexpr int PANEL = VECTORS * LANES;
 constexpr long STRETCH = 1024;  // units along K after which C is written: a stretch of a panel fits the L2 cache
 
-// What the memory of a product consists of; 32-bit units, whatever is in them.
+// Room for a matrix in units. A thread's rooms stay from call to call, since memory anew is slow to be touched first.
 class Units {
     std::unique_ptr<float[]> memory;
     long room = 0;
 
   public:
-    // Room for so many; what was there before is lost.
+    // So many; what was there before is lost.
     float* of(long count) {
         if (count > room) memory.reset(new float[room = count]);
         return memory.get();
@@ -47,9 +47,10 @@ struct Half {
     }
     // Lane by lane, the first of a pair in the low half.
     static Floats unite(Floats first, Floats second) {
-        const Ints low = __builtin_convertvector((Shorts)_mm512_cvtneps_pbh((__m512)first), Ints);
-        const Ints high = __builtin_convertvector((Shorts)_mm512_cvtneps_pbh((__m512)second), Ints);
-        return (Floats)(low | high << 16);
+        const __m512i order = _mm512_set_epi16(
+            31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0
+        );
+        return (Floats)_mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first));
     }
     // The same of 32 numbers in a row, neighbours in a unit.
     static Floats unite_neighbours(Floats first, Floats second) {
@@ -102,15 +103,19 @@ static Left left(long M, long K, const float* a, long pitch, Units& memory) {
 // The same of the matrix whose transpose [K, M] is given.
 template <class Number>
 static Left left_transposed(long M, long K, const float* a, long pitch, Units& memory) {
-    const long length = units<Number>(K);
-    float* made = memory.of((M + ROWS - 1) / ROWS * ROWS * length);
-    for (long m = 0, at = 0; m < M; m += ROWS)
-        for (long k = 0; k < K; k += Number::PER_UNIT, at += ROWS) {
-            const float* first = a + k * pitch + m;
-            const Floats second = k + 1 < K ? load_up_to<ROWS>(first + pitch, M - m) : Floats{};
-            store_up_to<ROWS>(made + at, Number::unite(load_up_to<ROWS>(first, M - m), second), ROWS);
+    constexpr int STRIPS = LANES / ROWS;  // at once
+    const long length = units<Number>(K), strip = ROWS * length;
+    float* made = memory.of((M + ROWS * STRIPS - 1) / (ROWS * STRIPS) * STRIPS * strip);
+    for (long m = 0; m < M; m += ROWS * STRIPS)
+        for (long u = 0; u < length; u++) {
+            const float* first = a + u * Number::PER_UNIT * pitch + m;
+            const bool last = u * Number::PER_UNIT + 1 >= K;
+            const Floats second = last ? Floats{} : load_up_to<LANES>(first + pitch, M - m);
+            const Floats both = Number::unite(load_up_to<LANES>(first, M - m), second);
+            float* to = made + m / ROWS * strip + u * ROWS;
+            for (int s = 0; s < STRIPS; s++) std::memcpy(to + s * strip, (const float*)&both + s * ROWS, ROWS * sizeof(float));
         }
-    return {made, ROWS * length, 1, ROWS};
+    return {made, strip, 1, ROWS};
 }
 
 template <class Number, int rows>

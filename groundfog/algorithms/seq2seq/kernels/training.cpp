@@ -11,12 +11,13 @@
 #include "lstm.h"
 #include "product.h"
 
+static thread_local Units rounded, panels, other_panels, strips, columns, scores;
+
 // C = A^T B for A [K, M], B [K, N]: a weight's gradient over all steps at once.
 template <class Number>
 static void gradient(long M, long N, long K, const float* a, long a_pitch, const float* b, long b_pitch, float* c) {
-    Units strips, panels;
     const Left transposed = left_transposed<Number>(M, K, a, a_pitch, strips);
-    multiply<Number>(M, N, K, transposed, pack<Number>(K, N, b, b_pitch, panels), c, N, false);
+    multiply<Number>(M, N, K, transposed, pack<Number>(K, N, b, b_pitch, columns), c, N, false);
 }
 
 // The rows, `width` wide, each added to the one of its number.
@@ -35,7 +36,6 @@ struct Linear {
 
 template <class Number>
 static void linear_forward(const Linear& it) {
-    Units rounded, panels;
     const float* packed = pack_transposed<Number>(it.K, it.N, it.weight, it.K, panels);
     if (it.bias)
         for (long m = 0; m < it.M; m++) std::copy(it.bias, it.bias + it.N, it.outputs + m * it.N);
@@ -45,7 +45,6 @@ static void linear_forward(const Linear& it) {
 
 template <class Number>
 static void linear_backward(const Linear& it) {
-    Units rounded, panels;
     if (it.d_inputs) {
         const Left d_outputs = left<Number>(it.M, it.N, it.d_outputs, it.N, rounded);
         const float* packed = pack<Number>(it.N, it.K, it.weight, it.K, panels);
@@ -73,7 +72,6 @@ struct Lstm {
 template <class Number>
 static void lstm_forward(const Lstm& it) {
     const long H = it.H, state = it.B * H;
-    Units rounded, panels;
     const float* packed = pack_transposed<Number>(H, 4 * H, it.of_step, H, panels);
     for (long t = 0; t < it.T; t++) {
         float* gates = it.gates + t * 4 * state;
@@ -90,7 +88,6 @@ static void lstm_forward(const Lstm& it) {
 template <class Number>
 static void lstm_backward(const Lstm& it) {
     const long H = it.H, state = it.B * H;
-    Units rounded, panels;
     const float* packed = pack<Number>(4 * H, H, it.of_step, H, panels);
     for (long t = it.T; t-- > 0;) {
         for (long at = t * state; at < (t + 1) * state; at += H) {
@@ -129,9 +126,8 @@ struct Decoder {
 template <class Number>
 static void decoder_forward(const Decoder& it) {
     const long B = it.B, H = it.H, W = it.W;
-    Units rounded, step_panels, hidden_panels;
-    const float* of_step = pack_transposed<Number>(2 * H, 4 * H, it.of_step, 2 * H, step_panels);
-    const float* of_hidden = pack_transposed<Number>(H, W, it.of_hidden, H, hidden_panels);
+    const float* of_step = pack_transposed<Number>(2 * H, 4 * H, it.of_step, 2 * H, panels);
+    const float* of_hidden = pack_transposed<Number>(H, W, it.of_hidden, H, other_panels);
     for (long t = 0; t < it.T; t++) {
         float *gates = it.gates + t * B * 4 * H, *from_hidden = it.from_hidden + t * B * W;
         float *before = it.before + t * B * 2 * H, *after = before + B * 2 * H;
@@ -157,9 +153,8 @@ static void decoder_forward(const Decoder& it) {
 template <class Number>
 static void decoder_backward(const Decoder& it) {
     const long B = it.B, H = it.H, W = it.W;
-    Units rounded, step_panels, hidden_panels, scores;
-    const float* of_step = pack<Number>(4 * H, 2 * H, it.of_step, 2 * H, step_panels);
-    const float* of_hidden = pack<Number>(W, H, it.of_hidden, H, hidden_panels);
+    const float* of_step = pack<Number>(4 * H, 2 * H, it.of_step, 2 * H, panels);
+    const float* of_hidden = pack<Number>(W, H, it.of_hidden, H, other_panels);
     float* d_scores = scores.of(it.S);
     for (long t = it.T; t-- > 0;) {
         float *d_gates = it.d_gates + t * B * 4 * H, *d_from_hidden = it.d_from_hidden + t * B * W;
