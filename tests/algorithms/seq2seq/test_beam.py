@@ -2,13 +2,14 @@
 
 import itertools
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groundfog.algorithms.seq2seq import Seq2Seq
+from groundfog.algorithms.seq2seq import Seq2Seq, kernels
 from groundfog.algorithms.seq2seq.batching import Source
 from groundfog.algorithms.seq2seq.beam import Search, search, search_all
 from groundfog.algorithms.seq2seq.hyperparameters import Hyperparameters
@@ -16,6 +17,13 @@ from groundfog.algorithms.seq2seq.network import Network, initialise
 from groundfog.algorithms.seq2seq.vocabulary import BEGIN, END, PAD
 
 SOURCES = [[4, 5, 6], [6], [5, 4, 4, 6, 5], [4, 4]]
+
+
+@pytest.fixture(autouse=True, scope="module", params=[True, False], ids=["compiled", "in PyTorch"])
+def _both_texts_of_the_search(request: pytest.FixtureRequest) -> Iterator[None]:
+    kernels.enabled = request.param
+    yield
+    kernels.enabled = True
 
 
 def tiny(seed: int, tokens: int = 6) -> Network:
