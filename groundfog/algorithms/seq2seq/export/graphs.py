@@ -1,0 +1,86 @@
+"""The two graphs of an exported model as modules whose arguments and results are tensors alone.
+
+Kinds of decoders differ in what they remember and what their state is made of; both are trees of tensors. A graph of
+ONNX takes and returns tensors with names, so a tree becomes the list of its leaves, each named by its way: the output
+of an LSTM's first layer is state.layers.0.0.
+
+Letters: B sources   S source positions   V vocabulary
+"""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..batching import Source
+from ..encoder import Encoder
+from ..network import Network
+from ..vocabulary import BEGIN, PAD
+from .recurrent import RecurrentEncoder
+
+
+class EncoderGraph(nn.Module):
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        encoder = network.encoder
+        self.encoder = RecurrentEncoder(encoder) if isinstance(encoder, Encoder) else encoder
+        self.decoder = network.decoder
+
+    def begin(self, source: Tensor, lengths: Tensor) -> dict[str, Any]:
+        told = Source(source.t(), lengths, ragged=True)
+        encoded = self.encoder(told)
+        return {"memory": self.decoder.remember(encoded, told), "state": self.decoder.first_state(encoded, told)}
+
+    def forward(self, source: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        """source [B, S], lengths [B] -> the leaves of memory and state."""
+        return tuple(leaf for _, leaf in leaves(self.begin(source, lengths)))
+
+
+class StepGraph(nn.Module):
+    barred: Tensor
+    """[V]: what is never said."""
+
+    def __init__(self, network: Network, begun: dict[str, Any]) -> None:
+        """`begun`: a memory and a state of the network's; its tensors do not matter, only which there are."""
+        super().__init__()
+        self.decoder = network.decoder
+        self._begun = begun
+        barred = torch.zeros(network.decoder.output.out_features, dtype=torch.bool)
+        barred[[PAD, BEGIN]] = True
+        self.register_buffer("barred", barred)
+
+    def forward(self, token: Tensor, *told: Tensor) -> tuple[Tensor, ...]:
+        """token [B], the leaves of memory and state -> log probabilities [B, V], attention [B, S], the next state's."""
+        begun = rebuilt(self._begun, iter(told))
+        scores, state, weights = self.decoder.step(token, begun["state"], begun["memory"])
+        said = torch.log_softmax(scores.masked_fill(self.barred, -torch.inf), 1)
+        return said, weights[:, 0], *(leaf for _, leaf in leaves(state))
+
+
+def leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Tensors and their names; None is no leaf."""
+    if isinstance(tree, Tensor):
+        yield name, tree
+    for key, branch in _branches(tree):
+        yield from leaves(branch, f"{name}.{key}" if name else str(key))
+
+
+def rebuilt(tree: Any, told: Iterator[Tensor]) -> Any:
+    """A tree like this one, with these leaves."""
+    if isinstance(tree, Tensor):
+        return next(told)
+    branches = {key: rebuilt(branch, told) for key, branch in _branches(tree)}
+    if is_dataclass(tree) and not isinstance(tree, type):
+        return type(tree)(**branches)
+    return tuple(branches.values()) if isinstance(tree, tuple) else branches if isinstance(tree, dict) else None
+
+
+def _branches(tree: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(tree, dict):
+        yield from tree.items()
+    elif isinstance(tree, tuple):
+        yield from enumerate(tree)
+    elif is_dataclass(tree):
+        yield from ((field.name, getattr(tree, field.name)) for field in fields(tree))

@@ -1,0 +1,143 @@
+"""From a model to the folder of its ONNX graphs.
+
+Which axes of a tensor are as long as there are sources, source positions or tokens said is found by trying: what
+changes from one example to another is such an axis.
+"""
+
+import json
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from .. import kernels
+from ..errors import InputFault
+from ..network import Network
+from ..tokenizer import FILE as TOKENIZER_FILE
+from ..vocabulary import BEGIN
+from .graphs import EncoderGraph, StepGraph, leaves
+
+if TYPE_CHECKING:
+    from ..model import Seq2Seq
+
+ENCODER, STEP = "encoder.onnx", "decoder_step.onnx"
+_BESIDE = {"translate.py": "translate.py", "folder.md": "README.md"}
+
+Named = dict[str, Tensor]
+Axes = dict[int, torch.export.Dim]
+
+
+def export_onnx(model: "Seq2Seq", folder: Path | str) -> None:
+    """:raises InputFault: what writes ONNX is not installed."""
+    if not all(find_spec(package) for package in ("onnx", "onnxscript")):
+        raise InputFault("ONNX is written by packages that are not installed: pip install 'groundfog[onnx]'")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    source, target = model.vocabularies
+    network = Network(model.hyperparameters, len(source), len(target))
+    network.load_state_dict(model.network.state_dict())
+    with _as_export_needs_it():
+        _write_graphs(network.eval(), len(source), folder)
+    texts = {
+        "config": json.dumps(asdict(model.hyperparameters), indent=2) + "\n",
+        "vocab.src.json": source.text(),
+        "vocab.trg.json": target.text(),
+    }
+    if model.tokenizers.raw:
+        texts[TOKENIZER_FILE] = model.tokenizers.text()
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    for name, there in _BESIDE.items():
+        shutil.copyfile(Path(__file__).with_name(name), folder / there)
+
+
+@contextmanager
+def _as_export_needs_it() -> Iterator[None]:
+    """PyTorch alone computes, learns nothing, and keeps to itself what it thinks of its own parts."""
+    log = logging.getLogger("torch.onnx")
+    before, kernels.enabled, level = kernels.enabled, False, log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        kernels.enabled = before
+        log.setLevel(level)
+
+
+def _write_graphs(network: Network, tokens: int, folder: Path) -> None:
+    graph = EncoderGraph(network)
+    batch, positions, spoken = (torch.export.Dim(name) for name in ("batch", "source_length", "spoken"))
+    example = _source(3, 5, tokens)
+    begun = dict(leaves(graph.begin(*example)))
+    others = {batch: _source(2, 5, tokens), positions: _source(3, 7, tokens)}
+    axes = _axes(begun, {each: dict(leaves(graph.begin(*other))) for each, other in others.items()})
+    _write(graph, example, [{0: batch, 1: positions}, {0: batch}], ["source", "lengths"], list(begun), folder / ENCODER)
+
+    step = StepGraph(network, graph.begin(*example))
+    token = torch.full((3,), BEGIN)
+    # Two tokens are said already, so that no length of the example is 0 or 1, which would be taken for all there is.
+    said = begun
+    for _ in range(2):
+        said, before = _after(step, token, said), said
+    changed = _axes(said, {spoken: before})
+    axes = {name: axes[name] | changed[name] for name in begun}
+    states = [name for name in begun if name.startswith("state")]
+    _write(
+        step,
+        (token, *said.values()),
+        [{0: batch}, *axes.values()],
+        ["token", *begun],
+        ["log_probabilities", "attention", *(f"next.{name}" for name in states)],
+        folder / STEP,
+    )
+
+
+def _source(sentences: int, positions: int, tokens: int) -> tuple[Tensor, Tensor]:
+    ids = torch.arange(sentences * positions).view(sentences, positions) % tokens
+    return ids, torch.arange(positions, positions - sentences, -1)
+
+
+def _after(step: StepGraph, token: Tensor, told: Named) -> Named:
+    _, _, *state = step(token, *told.values())
+    names = [name for name in told if name.startswith("state")]
+    return told | dict(zip(names, state, strict=True))
+
+
+def _axes(example: Named, others: dict[torch.export.Dim, Named]) -> dict[str, Axes]:
+    """Which axes of each tensor are of another length in each of the others."""
+    return {
+        name: {
+            axis: dimension
+            for dimension, other in others.items()
+            for axis, length in enumerate(tensor.shape)
+            if other[name].shape[axis] != length
+        }
+        for name, tensor in example.items()
+    }
+
+
+def _write(
+    graph: nn.Module,
+    example: tuple[Tensor, ...],
+    axes: Sequence[Axes],
+    inputs: list[str],
+    outputs: list[str],
+    file: Path,
+) -> None:
+    first, *others = axes
+    varying: tuple[Any, ...] = (first, tuple(others)) if isinstance(graph, StepGraph) else tuple(axes)
+    program = torch.onnx.export(
+        graph, example, dynamic_shapes=varying, input_names=inputs, output_names=outputs, dynamo=True, verbose=False
+    )
+    assert program is not None
+    program.save(file)
