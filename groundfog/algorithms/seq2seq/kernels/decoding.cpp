@@ -129,7 +129,7 @@ class Search {
         const long vocabulary = decoder.vocabulary();
         const float most = *std::max_element(scores, scores + vocabulary);
         Floats total = {};
-        along(vocabulary, [&](long from, long count) {
+        along(vocabulary, [&](long from, auto count) {
             const Floats parts = exponential(some(scores + from, count) - most);
             total += count == LANES ? parts : some(reinterpret_cast<const float*>(&parts), count);
         });

@@ -79,27 +79,39 @@ void multiply(const Matrix& matrix, const Grid& rows, long count, Grid& results,
     );
 }
 
+typedef std::integral_constant<long, LANES> All;
+
 // What a function of vectors makes of `width` numbers, a vector at a time; the last one may be less than full.
 template <class Function>
 inline void along(long width, Function function) {
-    for (long at = 0; at < width; at += LANES) function(at, std::min<long>(width - at, LANES));
+    long at = 0;
+    for (; at + LANES <= width; at += LANES) function(at, All());
+    if (at < width) function(at, width - at);
 }
 
+inline Floats some(const float* from, All) { return load(from); }
 inline Floats some(const float* from, long count) { return dots::Single::piece(from, count); }
-
+inline void put(float* to, Floats values, All) { store(to, values); }
 inline void put(float* to, Floats values, long count) { std::memcpy(to, &values, count * sizeof(float)); }
 
-// One row through an LSTM cell whose gates are the sum of two rows [G]; `right` may be null.
+// e^-x where it is the larger part of 1 + e^-x, which is what matters in sigmoid(x) = 1 / (1 + e^-x) and in
+// tanh(x) = (1 - e^-2x) / (1 + e^-2x). Three of them can be multiplied.
+inline Floats falling(Floats x) { return exponential<-87, 25>(-x); }
+
+// One row through an LSTM cell whose gates are the sum of two rows [G]; `right` may be null. Quotients that are added
+// or multiplied become one: a division takes as long as ten products.
 void lstm(const float* left, const float* right, long hidden, long candidate, const float* before, float* cell, float* to) {
     const long leave = candidate == 3 ? 2 : 3;
-    along(hidden, [&](long at, long count) {
+    along(hidden, [&](long at, auto count) {
         const auto gate = [&](long number) {
             const Floats gate = some(left + number * hidden + at, count);
             return right ? gate + some(right + number * hidden + at, count) : gate;
         };
-        const Floats kept = sigmoid(gate(1)) * some(before + at, count);
-        const Floats now = kept + sigmoid(gate(0)) * hyperbolic_tangent(gate(candidate));
-        put(to + at, sigmoid(gate(leave)) * hyperbolic_tangent(now), count);
+        const Floats told = gate(candidate), new_part = falling(told + told);
+        const Floats entered = (1.0f + falling(gate(0))) * (1.0f + new_part), forget = 1.0f + falling(gate(1));
+        const Floats now = (some(before + at, count) * entered + (1.0f - new_part) * forget) / (entered * forget);
+        const Floats squashed = falling(now + now);
+        put(to + at, (1.0f - squashed) / ((1.0f + squashed) * (1.0f + falling(gate(leave)))), count);
         put(cell + at, now, count);
     });
 }
@@ -107,7 +119,7 @@ void lstm(const float* left, const float* right, long hidden, long candidate, co
 void copy(const float* from, long width, float* to) { std::memcpy(to, from, width * sizeof(float)); }
 
 void add(const float* from, long width, float* to) {
-    along(width, [&](long at, long count) { put(to + at, some(to + at, count) + some(from + at, count), count); });
+    along(width, [&](long at, auto count) { put(to + at, some(to + at, count) + some(from + at, count), count); });
 }
 
 // The sources, the longest first, as the decoder sees them.
@@ -205,7 +217,7 @@ struct State {
 };
 
 void squash(float* row, long width) {
-    along(width, [&](long at, long count) { put(row + at, hyperbolic_tangent(some(row + at, count)), count); });
+    along(width, [&](long at, auto count) { put(row + at, hyperbolic_tangent(some(row + at, count)), count); });
 }
 
 void begin(const Network& network, Memory& memory, State& state) {
@@ -354,20 +366,38 @@ class Decoder {
 
     float score(const float* query, const float* key, long width) const {
         Floats total = {};
-        along(width, [&](long at, long count) {
-            const Floats asked = some(query + at, count), known = some(key + at, count);
-            if (network.attention == MLP)
-                total += some(network.direction + at, count) * hyperbolic_tangent(asked + known);
-            else
-                total += asked * known;
-        });
+        if (network.attention == MLP) return mlp_score(query, key, width);
+        along(width, [&](long at, auto count) { total += some(query + at, count) * some(key + at, count); });
         return sum(total);
+    }
+
+    // v . tanh(q + k) by tanh(x) = 1 - 2 / (1 + e^2x), four quotients in one.
+    float mlp_score(const float* query, const float* key, long width) const {
+        struct Quotient {
+            Floats above, below;
+            Quotient operator+(const Quotient& other) const {
+                return {above * other.below + other.above * below, below * other.below};
+            }
+        };
+        const auto part = [&](long at, auto count) -> Quotient {
+            const Floats x = some(query + at, count) + some(key + at, count);
+            return {some(network.direction + at, count), 1.0f + exponential<-87, 20>(x + x)};
+        };
+        Floats total = {};
+        const auto subtract = [&](const Quotient& all) { total -= all.above / all.below; };
+        long at = 0;
+        for (; at + 4 * LANES <= width; at += 4 * LANES)
+            subtract(
+                (part(at, All()) + part(at + LANES, All())) + (part(at + 2 * LANES, All()) + part(at + 3 * LANES, All()))
+            );
+        along(width - at, [&](long more, auto count) { subtract(part(at + more, count)); });
+        return 2.0f * sum(total);
     }
 
     static void softmax(float* weight, long length) {
         const float most = *std::max_element(weight, weight + length);
         Floats total = {};
-        along(length, [&](long at, long count) {
+        along(length, [&](long at, auto count) {
             put(weight + at, exponential(some(weight + at, count) - most), count);
             total += some(weight + at, count);
         });
@@ -381,7 +411,7 @@ class Decoder {
             const long start = memory.starts[rows[row].source], length = memory.lengths[rows[row].source];
             const float* weight = weights.row(row);
             float* to = sums.row(row);
-            along(network.hidden, [&](long at, long count) {
+            along(network.hidden, [&](long at, auto count) {
                 Floats total = more ? some(to + at, count) : Floats{};
                 for (long position = 0; position < length; position++)
                     total += weight[position] * some(values.row(start + position) + at, count);

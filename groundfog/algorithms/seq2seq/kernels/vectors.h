@@ -69,10 +69,11 @@ static inline void transpose(Floats (&rows)[LANES]) {
     if constexpr (distance > 1) transpose<distance / 2>(rows);
 }
 
-// e to the x, to 2 units in the last place; what is beyond a float's range becomes its smallest or largest.
+// e to the x, to 2 units in the last place; x beyond `least` and `most`, a float's range, is taken as these.
+template <int least = -87, int most = 88>
 static inline Floats exponential(Floats x) {
-    x = x < -87.0f ? splat(-87.0f) : x;
-    x = x > 88.0f ? splat(88.0f) : x;
+    x = x < float(least) ? splat(least) : x;
+    x = x > float(most) ? splat(most) : x;
     // x = n ln 2 + r. Adding 1.5 * 2^23 leaves the nearest integer in the last bits.
     const float round = 12582912.0f;
     const Floats shifted = x * 1.44269504f + round;
