@@ -91,12 +91,13 @@ class Fixed(Attention):
 
     def forward(self, queries: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:
         """One on the last token of each source."""
-        weights = self.score(queries, keys)
         if mask is None:
+            weights = self.score(queries, keys)
             weights[..., -1] = 1
             return weights
         last = (mask == 0).sum(-1, keepdim=True) - 1  # [B, 1, 1]
-        return weights.scatter(2, last.expand(-1, queries.shape[1], -1), 1.0)
+        positions = torch.arange(mask.shape[2], device=mask.device)
+        return (positions == last).to(queries.dtype).expand(-1, queries.shape[1], -1)
 
 
 ATTENTIONS: dict[str, type[MLP] | type[Dot] | type[Bilinear] | type[Fixed]] = {

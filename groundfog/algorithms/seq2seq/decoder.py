@@ -29,7 +29,7 @@ from torch.nn import functional
 from .attention import ATTENTIONS, MLP, Bilinear, Dot, mask_of
 from .batching import Source
 from .cells import CELLS, STATES, LSTMCell, State
-from .compiled import Linear, UnrolledByKernels, can_learn_by_kernels
+from .compiled import AttentionByKernels, Linear, LinearByKernels, UnrolledByKernels, can_learn_by_kernels
 from .encoder import Encoded
 from .hyperparameters import Hyperparameters
 from .unrolled import Unrolled
@@ -135,10 +135,18 @@ class Decoder(nn.Module):
 
     def _at_once(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Tensor:
         """h~ of every step [T, B, H], layer by layer, where none is told the h~ before it."""
-        lower = len(self.cells) - self.upper
-        embedded = self.dropout(self.embedding(inputs))
-        hidden = self.cells[0].run(embedded, None, state.layers[0])  # type: ignore[operator]
+        lower, first = len(self.cells) - self.upper, self.cells[0]
+        by_kernels = can_learn_by_kernels(memory.keys)
+        if by_kernels and isinstance(first, LSTMCell):
+            hidden = first.run_rows(*self._projected(inputs), state.layers[0])
+        else:
+            hidden = first.run(self.dropout(self.embedding(inputs)), None, state.layers[0])  # type: ignore[operator]
         hidden = self._run(range(1, lower), hidden, None, state.layers)
+        if by_kernels and not self.upper and self._scores:
+            values, of_hidden, direction = self._attending(memory)
+            from_hidden = LinearByKernels.apply(hidden, of_hidden, None, self.output.rounds)  # type: ignore[no-untyped-call]
+            seen = memory.keys, values, memory.mask, direction
+            return self.hidden_dropout(AttentionByKernels.apply(from_hidden, hidden, *seen))  # type: ignore[no-any-return, no-untyped-call]
         weights = self.attention(hidden.transpose(0, 1), memory.keys, memory.mask)  # [B, T, S]
         if self.upper:
             context = torch.bmm(weights, memory.states).transpose(0, 1)  # [T, B, H]
@@ -157,19 +165,27 @@ class Decoder(nn.Module):
     def _usual(self) -> bool:
         """Whether the derivative is there that was written by hand."""
         cell, *above = self.cells
-        scores = isinstance(self.attention, MLP | Dot | Bilinear)
-        return self.feeding and isinstance(cell, LSTMCell) and not above and scores
+        return self.feeding and isinstance(cell, LSTMCell) and not above and self._scores
 
-    def _unrolled(self, rows: Tensor, numbers: Tensor, memory: Memory, state: DecoderState) -> Tensor:
-        """What `_step_by_step` returns, by a loop whose derivative takes less time."""
-        attention, ((hidden, cell),) = self.attention, state.layers
-        of_query = getattr(attention, "of_query", None)
+    @property
+    def _scores(self) -> bool:
+        """Whether attention is one that scores."""
+        return isinstance(self.attention, MLP | Dot | Bilinear)
+
+    def _attending(self, memory: Memory) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What attention weighs [B, S, H]; W's hidden part [H, H], the query's below it if there is one; mlp's v [A]."""
+        of_query = getattr(self.attention, "of_query", None)
         of_hidden = self.combine_hidden.weight
         if isinstance(of_query, nn.Linear):
             of_hidden = torch.cat([of_hidden, of_query.weight])
-        direction = attention.direction.weight[0] if isinstance(attention, MLP) else None
+        direction = self.attention.direction.weight[0] if isinstance(self.attention, MLP) else None
         # The attention's weights sum to 1, so the bias may as well be in what they weigh.
-        values = memory.values + self.combine_hidden.bias
+        return memory.values + self.combine_hidden.bias, of_hidden, direction
+
+    def _unrolled(self, rows: Tensor, numbers: Tensor, memory: Memory, state: DecoderState) -> Tensor:
+        """What `_step_by_step` returns, by a loop whose derivative takes less time."""
+        ((hidden, cell),) = state.layers
+        values, of_hidden, direction = self._attending(memory)
         of_step = self.cells[0].from_step.weight  # type: ignore[union-attr]
         kept = None
         if self.training and self.hidden_dropout.p:
@@ -201,7 +217,7 @@ class Decoder(nn.Module):
         lower = len(self.cells) - self.upper
         layers: list[State] = [self.cells[0](gates, state.fed if self.feeding else None, state.layers[0])]
         hidden = self._climb(layers, range(1, lower), layers[0][0], None, state.layers)
-        queries = hidden.view(memory.keys.shape[0], -1, hidden.shape[1])  # [B, Q, H]
+        queries = hidden.view(memory.values.shape[0], -1, hidden.shape[1])  # [B, Q, H]
         weights = self.attention(queries, memory.keys, memory.mask)  # [B, Q, S]
         if self.upper:
             context = torch.bmm(weights, memory.states).flatten(0, 1)

@@ -8,7 +8,7 @@ import json
 import logging
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -81,25 +81,36 @@ def _write_graphs(network: Network, tokens: int, folder: Path) -> None:
     begun = dict(leaves(graph.begin(*example)))
     others = {batch: _source(2, 5, tokens), positions: _source(3, 7, tokens)}
     axes = _axes(begun, {each: dict(leaves(graph.begin(*other))) for each, other in others.items()})
-    _write(graph, example, [{0: batch, 1: positions}, {0: batch}], ["source", "lengths"], list(begun), folder / ENCODER)
 
     step = StepGraph(network, graph.begin(*example))
     token = torch.full((3,), BEGIN)
     # Two tokens are said already, so that no length of the example is 0 or 1, which would be taken for all there is.
-    said = begun
-    for _ in range(2):
-        said, before = _after(step, token, said), said
+    before = _after(step, token, begun)
+    said = _after(step, token, before)
     changed = _axes(said, {spoken: before})
-    axes = {name: axes[name] | changed[name] for name in begun}
-    states = [name for name in begun if name.startswith("state")]
+    graph.wanted = step.wanted = wanted = _of_effect(step, token, said)
+
+    of_source = ({0: batch, 1: positions}, {0: batch})
+    _write(graph, example, of_source, ["source", "lengths"], wanted, folder / ENCODER)
     _write(
         step,
-        (token, *said.values()),
-        [{0: batch}, *axes.values()],
-        ["token", *begun],
-        ["log_probabilities", "attention", *(f"next.{name}" for name in states)],
+        (token, *(said[name] for name in wanted)),
+        ({0: batch}, tuple(axes[name] | changed[name] for name in wanted)),
+        ["token", *wanted],
+        ["log_probabilities", "attention", *(f"next.{name}" for name in step.states)],
         folder / STEP,
     )
+
+
+def _of_effect(step: StepGraph, token: Tensor, told: Named) -> list[str]:
+    """The leaves without which a step were another: not every decoder needs all that it remembers."""
+    usual = step(token, *told.values())
+
+    def has_effect(name: str) -> bool:
+        spoilt = torch.full_like(told[name], torch.nan if told[name].is_floating_point() else 1000)
+        return not all(map(torch.equal, usual, step(token, *(told | {name: spoilt}).values())))
+
+    return [name for name in told if has_effect(name)]
 
 
 def _source(sentences: int, positions: int, tokens: int) -> tuple[Tensor, Tensor]:
@@ -109,8 +120,7 @@ def _source(sentences: int, positions: int, tokens: int) -> tuple[Tensor, Tensor
 
 def _after(step: StepGraph, token: Tensor, told: Named) -> Named:
     _, _, *state = step(token, *told.values())
-    names = [name for name in told if name.startswith("state")]
-    return told | dict(zip(names, state, strict=True))
+    return told | dict(zip(step.states, state, strict=True))
 
 
 def _axes(example: Named, others: dict[torch.export.Dim, Named]) -> dict[str, Axes]:
@@ -129,15 +139,13 @@ def _axes(example: Named, others: dict[torch.export.Dim, Named]) -> dict[str, Ax
 def _write(
     graph: nn.Module,
     example: tuple[Tensor, ...],
-    axes: Sequence[Axes],
+    axes: tuple[Any, ...],
     inputs: list[str],
     outputs: list[str],
     file: Path,
 ) -> None:
-    first, *others = axes
-    varying: tuple[Any, ...] = (first, tuple(others)) if isinstance(graph, StepGraph) else tuple(axes)
     program = torch.onnx.export(
-        graph, example, dynamic_shapes=varying, input_names=inputs, output_names=outputs, dynamo=True, verbose=False
+        graph, example, dynamic_shapes=axes, input_names=inputs, output_names=outputs, dynamo=True, verbose=False
     )
     assert program is not None
     program.save(file)
