@@ -9,7 +9,8 @@ decoder then at the source, and thinks about what it found:
 
 The norm stands before each part and once more after the last layer, not after each sum as in the paper: so it learns
 without a warm-up as well (Xiong et al. 2020). Sines say where a token stands; beyond the places seen in training they
-go on as they did.
+go on as they did. Where the source ends nothing would say, so </s> is added to its last token: in its place, since the
+attention that is shown has a column for each token and no more.
 
 In search the keys and values of what was said are kept: a step computes those of its own token alone.
 
@@ -28,6 +29,7 @@ from .batching import Source
 from .encoder import Encoded, last_of, real
 from .heads import Heads, KeysValues, Memory
 from .hyperparameters import Hyperparameters
+from .vocabulary import END
 
 
 def sines(places: Tensor, width: int) -> Tensor:
@@ -94,7 +96,9 @@ class TransformerEncoder(nn.Module):
 
     def forward(self, source: Source) -> Encoded:
         places = torch.arange(source.ids.shape[0], device=source.ids.device)
-        states = self.entrance(self.embedding(source.ids.t()), places)  # [B, S, W]
+        lasts = places == source.lengths.to(places.device).unsqueeze(1) - 1  # [B, S]
+        embedded = self.embedding(source.ids.t()) + lasts.unsqueeze(2) * self.embedding.weight[END]
+        states = self.entrance(embedded, places)  # [B, S, W]
         mask = mask_of(source, states)
         for layer in self.layers:
             states = layer(states, mask)

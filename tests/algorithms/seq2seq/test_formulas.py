@@ -11,7 +11,7 @@ import torch
 from groundfog.algorithms.seq2seq.batching import Batch, Corpus
 from groundfog.algorithms.seq2seq.hyperparameters import Hyperparameters
 from groundfog.algorithms.seq2seq.network import Network, initialise
-from groundfog.algorithms.seq2seq.vocabulary import BEGIN
+from groundfog.algorithms.seq2seq.vocabulary import BEGIN, END
 
 Vector = np.ndarray
 Weights = dict[str, np.ndarray]
@@ -223,6 +223,8 @@ def enter_transformer(w: Weights, side: str, tokens: list[int], width: int) -> l
     entered = []
     for place, token in enumerate(tokens):
         x = w[f"{side}.embedding.weight"][token]
+        if side == "encoder" and place == len(tokens) - 1:
+            x = x + w[f"{side}.embedding.weight"][END]
         x = x * np.sqrt(len(x))
         x = linear(w, f"{side}.entrance.widen", x) if f"{side}.entrance.widen.weight" in w else x
         angles = [place / 10_000 ** (2 * i / width) for i in range(width // 2)]
