@@ -1,4 +1,4 @@
-"""Serving: requests in three formats to translations and back.
+"""Serving: requests in four formats to translations and back.
 
     application/json                    {"instances": [{"data": "C A R", "configuration": {"attention_matrix": true}}]}
                                         -> {"predictions": [{"target": "K AA1 R", "matrix": [[...], ...]}]}
@@ -6,6 +6,7 @@
                                         "n_best": [{"target": "K AA1 R", "score": -0.02}, ...]
     application/jsonlines               {"source": "C A R"}      -> {"target": "K AA1 R"}     the same configuration
     application/x-recordio-protobuf     records with "source"    -> records with "target"
+    text/plain                          a line                   -> a line; an extension of ours, for batch transform
 
 A model that was trained on raw text reads and says raw text here; all others tokens with blanks between them.
 
@@ -27,7 +28,8 @@ from .translation import Translation, Translator
 JSON = "application/json"
 JSON_LINES = "application/jsonlines"
 RECORDIO = "application/x-recordio-protobuf"
-FORMATS = (JSON, JSON_LINES, RECORDIO)
+TEXT = "text/plain"
+FORMATS = (JSON, JSON_LINES, RECORDIO, TEXT)
 MOST_BEST = 100
 
 
@@ -71,6 +73,8 @@ class Predictor:
         if kind == RECORDIO:
             return list(self._records(body)), reply
         text = _text(body, charset)
+        if kind == TEXT:
+            return [Request(self._model.tokenizers.source_tokens(line)) for line in _lines(text)], reply
         instances = _json_lines(text) if kind == JSON_LINES else _json(text)
         return [self._request(*each) for each in instances], reply
 
@@ -104,6 +108,8 @@ class Predictor:
         if reply == RECORDIO:
             ids = self._model.vocabularies[1].ids
             return b"".join(write_targets([ids[token] for token in each.tokens] for each in translations)), RECORDIO
+        if reply == TEXT:
+            return "".join(each.text + "\n" for each in translations).encode(), TEXT
         answers = [_answer(each) for each in translations]
         if reply == JSON_LINES:
             return "".join(_json_text(answer) + "\n" for answer in answers).encode(), JSON_LINES
@@ -167,7 +173,7 @@ def _reply_format(accept: str, request_format: str) -> str:
 
 def _text(body: bytes, charset: str) -> str:
     try:
-        return body.decode(charset)
+        return body.decode(charset).removeprefix("\ufeff")
     except LookupError:
         raise Rejected(415, f"The charset {charset[:50]} is unknown; send UTF-8") from None
     except ValueError as error:
@@ -184,8 +190,14 @@ def _json(text: str) -> Iterator[tuple[Any, str, str]]:
         yield instance, "data", f"instances[{number}]"
 
 
+def _lines(text: str) -> list[str]:
+    """An empty line too has its answer; after the last line's end there is none."""
+    lines = text.split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
 def _json_lines(text: str) -> Iterator[tuple[Any, str, str]]:
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(_lines(text), start=1):
         if line.strip():
             yield _parse(line, f"Line {number}"), "source", f"Line {number}"
 

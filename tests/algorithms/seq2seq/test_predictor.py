@@ -67,7 +67,7 @@ def test_the_best_targets_and_their_scores_come_where_they_are_asked_for(
         ("1 2 3", {"n_best": 3}),
         ("4 5", {}),
         ("6 7 8", {"n_best": "20", "attention_matrix": True}),
-        ("9", None),
+        ("9 8", None),
     ]
     field = "data" if content_type == JSON else "source"
     instances = [{field: source, "configuration": configuration} for source, configuration in sources]
@@ -80,7 +80,7 @@ def test_the_best_targets_and_their_scores_come_where_they_are_asked_for(
         else [json.loads(line) for line in answer.splitlines()]
     )
     three, plain, twenty, last = found
-    assert (plain, last) == ({"target": "5 4"}, {"target": "9"})
+    assert (plain, last) == ({"target": "5 4"}, {"target": "8 9"})
     assert set(three) == {"target", "n_best"}
     assert set(twenty) == {"target", "matrix", "n_best"}
     for answered, source, many in ((three, "1 2 3", 3), (twenty, "6 7 8", 20)):
@@ -137,6 +137,20 @@ def test_a_thousand_instances_are_answered_in_order(predictor: HostedPredictor) 
 def test_lines_are_answered_by_lines(predictor: HostedPredictor) -> None:
     answer, replied = ask(predictor, '{"source": "1 2 3"}\n\n{"source": "4 5"}', LINES)
     assert (answer, replied) == (b'{"target":"3 2 1"}\n{"target":"5 4"}\n', LINES)
+
+
+def test_text_is_answered_by_text_line_for_line(predictor: HostedPredictor) -> None:
+    """Our extension, for batch transform of plain text."""
+    assert ask(predictor, "1 2 3\n\n4 5\r\n", "text/plain; charset=utf-8") == (b"3 2 1\n\n5 4\n", "text/plain")
+    assert ask(predictor, "1 2", "text/plain") == (b"2 1\n", "text/plain")
+    assert ask(predictor, "", "text/plain") == (b"", "text/plain")
+    assert ask(predictor, "1 2\n3 4", "text/plain", LINES)[0] == b'{"target":"2 1"}\n{"target":"4 3"}\n'
+
+
+@pytest.mark.parametrize("charset", ["utf-8-sig", "utf-16", "utf-8"])
+def test_a_byte_order_mark_is_no_part_of_the_text(predictor: HostedPredictor, charset: str) -> None:
+    body = ("\ufeff" if charset == "utf-8" else "") + '{"source": "1 2"}'
+    assert ask(predictor, body.encode(charset), f"{LINES}; charset={charset}")[0] == b'{"target":"2 1"}\n'
 
 
 def ids_of(answer: bytes) -> list[list[int]]:

@@ -52,6 +52,18 @@ def test_neighbours_their_order_and_the_window_change_no_answer(
     assert [told(each) for each in model.stream(iter(sentences), window=3, **options)] == found
 
 
+def test_the_hyperparameters_are_what_is_searched_by_where_nobody_says_otherwise(untrained: Make) -> None:
+    sentences = ["a b c", "d", "c c a"]
+    model, chosen = untrained(6), untrained(6, length_penalty_alpha=0.3, beam_size=2, max_seq_len_target=3)
+    found = chosen.translate(sentences)
+    assert [told(each) for each in found] == [
+        told(each)
+        for each in untrained(6, max_seq_len_target=3).translate(sentences, length_penalty_alpha=0.3, beam_size=2)
+    ]
+    assert [each.score for each in found] != [each.score for each in model.translate(sentences)]
+    assert max(len(each.tokens) for each in found) <= 3
+
+
 def test_a_stream_reads_no_further_than_its_window(untrained: Make) -> None:
     read: list[str] = []
 
