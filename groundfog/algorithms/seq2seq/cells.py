@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from .compiled import Linear
+from .compiled import Linear, LSTMByKernels, can_learn_by_kernels
 
 State = tuple[Tensor, ...]
 """LSTM: output and cell. GRU: output. Each [R, H]."""
@@ -43,6 +43,9 @@ class LSTMCell(nn.Module):
     def run(self, inputs: Tensor, fed: Tensor | None, state: State) -> Tensor:
         """All steps; inputs [T, R, I], fed [T, R, F] -> outputs [T, R, H]."""
         width = 0 if fed is None else fed.shape[2]
+        if not width and can_learn_by_kernels(inputs):
+            rows = self.project(inputs).flatten(0, 1)
+            return self.run_rows(rows, torch.arange(len(rows)).view(inputs.shape[:2]), state)
         of_fed, of_hidden = self.from_step.weight[:, :width], self.from_step.weight[:, width:]
         of_input = torch.cat([self.from_input.weight, of_fed], 1)
         weights = [_in_torchs_order(each) for each in (of_input, of_hidden, self.from_input.bias)]
@@ -51,6 +54,11 @@ class LSTMCell(nn.Module):
         weights.append(torch.zeros_like(weights[-1]))
         states = [part.unsqueeze(0) for part in state]
         return torch.lstm(together, states, weights, True, 1, 0.0, self.training, False, False)[0]
+
+    def run_rows(self, rows: Tensor, numbers: Tensor, state: State) -> Tensor:
+        """All steps by the kernels, nothing being fed; inputs are rows[numbers], projected [*, G], numbers [T, R]."""
+        of_step, rounds = self.from_step.weight, self.from_step.rounds
+        return LSTMByKernels.apply(rows, numbers, of_step, *state, rounds)[0]  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _in_torchs_order(gates: Tensor) -> Tensor:

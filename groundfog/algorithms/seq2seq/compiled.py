@@ -21,13 +21,15 @@ from . import kernels
 
 log = logging.getLogger(__name__)
 
-_SHAPES = {"linear": "MNK", "lstm": "TBH", "decoder": "TBSAHW"}
+_SHAPES = {"linear": "MNK", "lstm": "TBH", "decoder": "TBSAHW", "attention": "TBSAHW"}
 _TENSORS = {
     "linear": "inputs weight bias outputs d_outputs d_inputs d_weight d_bias",
     "lstm": "projected numbers of_step hidden cells gates d_hidden d_cells d_gates d_projected d_of_step",
     "decoder": "projected numbers lengths keys values of_step of_hidden direction kept before cells gates from_hidden "
     "weights said d_said d_before d_cell d_gates d_from_hidden d_projected d_keys d_values d_of_step d_of_hidden "
     "d_direction",
+    "attention": "lengths keys values direction hidden from_hidden weights said d_said d_hidden d_from_hidden d_keys "
+    "d_values d_direction",
 }
 """The members of the structs of the same names in training.cpp, in their order."""
 
@@ -174,11 +176,10 @@ class UnrolledByKernels(torch.autograd.Function):
     ) -> Tensor:
         steps, (sentences, width) = len(numbers), hidden.shape
         shape = dict(zip("BSA", keys.shape, strict=True)) | {"T": steps, "H": width, "W": len(of_hidden)}
-        lengths = numbers.new_full((sentences,), keys.shape[1]) if mask is None else (mask[:, 0] == 0).sum(1)
         given = {
             "projected": projected,
             "numbers": numbers,
-            "lengths": lengths,
+            "lengths": _lengths(mask, keys),
             "keys": keys,
             "values": values,
             "of_step": of_step,
@@ -228,6 +229,58 @@ class UnrolledByKernels(torch.autograd.Function):
         d_hidden = d_before[:, d_cell.shape[1] :]
         d_state = d_hidden, d_cell, d_keys, d_values
         return d_projected, None, *d_state, None, d_of_step, d_of_hidden, d_direction, None, None
+
+
+class AttentionByKernels(torch.autograd.Function):
+    """h~ of every step [T, B, H], where all outputs of the recurrent layers are known: hidden [T, B, H].
+
+    from_hidden [T, B, W]: hidden through W's hidden part and, where the query is projected, the query beside it; keys,
+    values, mask and direction as in `unrolled.Unrolled`.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        from_hidden: Tensor,
+        hidden: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        mask: Tensor | None,
+        direction: Tensor | None,
+    ) -> Tensor:
+        steps, sentences, width = hidden.shape
+        ctx.shape = dict(zip("BSA", keys.shape, strict=True)) | {"T": steps, "H": width, "W": from_hidden.shape[2]}
+        of = {
+            "from_hidden": from_hidden.clone(memory_format=torch.contiguous_format),
+            "hidden": hidden.contiguous(),
+            "keys": keys.contiguous(),
+            "values": values.contiguous(),
+            "lengths": _lengths(mask, keys),
+            "direction": direction,
+            "weights": hidden.new_empty(steps, sentences, keys.shape[1]),
+        }
+        said = torch.empty_like(of["hidden"])
+        _call("attention", "forward", False, ctx.shape, **of, said=said)
+        ctx.names = [*of]
+        ctx.save_for_backward(*of.values())
+        return said
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_said: Tensor) -> tuple[Tensor | None, ...]:
+        of = dict(zip(ctx.names, ctx.saved_tensors, strict=True))
+        wanted = "from_hidden", "hidden", "keys", "values", "direction"
+        made = {f"d_{name}": None if of[name] is None else torch.zeros_like(of[name]) for name in wanted}
+        _call("attention", "backward", False, ctx.shape, **of, d_said=d_said.contiguous(), **made)
+        *before_mask, d_direction = made.values()
+        return *before_mask, None, d_direction
+
+
+def _lengths(mask: Tensor | None, keys: Tensor) -> Tensor:
+    """[B]: of the sources."""
+    if mask is None:
+        return torch.full((len(keys),), keys.shape[1])
+    return (mask[:, 0] == 0).sum(1)
 
 
 def _beginning_with(first: Tensor, steps: int) -> Tensor:

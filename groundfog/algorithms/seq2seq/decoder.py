@@ -173,7 +173,7 @@ class Decoder(nn.Module):
         return isinstance(self.attention, MLP | Dot | Bilinear)
 
     def _attending(self, memory: Memory) -> tuple[Tensor, Tensor, Tensor | None]:
-        """What attention weighs [B, S, H]; W's hidden part [H, H], the query's below it if there is one; mlp's v [A]."""
+        """What attention weighs [B, S, H]; W's hidden part [H, H], a query's [A, H] below it; mlp's v [A]."""
         of_query = getattr(self.attention, "of_query", None)
         of_hidden = self.combine_hidden.weight
         if isinstance(of_query, nn.Linear):

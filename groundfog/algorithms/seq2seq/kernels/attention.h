@@ -86,3 +86,9 @@ static void score_backward(
         if (it.direction) store_up_to<LANES>(d_direction + a, load_up_to<LANES>(d_direction + a, count) + d_towards, count);
     }
 }
+
+// From the context's derivative the values', added to d_values [S, H].
+static void values_backward(const Looked& it, const float* weights, const float* d_context, float* d_values) {
+    for (long s = 0; s < it.S; s++)
+        for (long j = 0; j < it.H; j++) d_values[s * it.H + j] += weights[s] * d_context[j];
+}

@@ -190,9 +190,49 @@ static void decoder_backward(const Decoder& it) {
     add_by_number(rows, 4 * H, it.d_gates, it.numbers, it.d_projected);
     for (long b = 0; b < B; b++)
         for (long row = b; row < rows; row += B)
-            for (long s = 0; s < it.lengths[b]; s++)
-                for (long j = 0; j < H; j++)
-                    it.d_values[(b * it.S + s) * H + j] += it.weights[row * it.S + s] * it.d_from_hidden[row * W + j];
+            values_backward(it.looked(b), it.weights + row * it.S, it.d_from_hidden + row * W, it.d_values + b * it.S * H);
+}
+
+struct Attention {
+    long T, B, S, A, H, W;
+    const int64_t* lengths;      // [B], of the sources
+    const float *keys, *values;  // [B, S, A], [B, S, H]
+    const float* direction;      // [A], or null: the score is a product
+    const float* hidden;         // [T, B, H]
+    float *from_hidden;          // [T, B, W], whose first H become h~
+    float *weights, *said;       // [T, B, S], [T, B, H]
+    const float* d_said;
+    float *d_hidden, *d_from_hidden, *d_keys, *d_values, *d_direction;  // given as zeros
+
+    Looked looked(long b) const { return {lengths[b], A, H, keys + b * S * A, values + b * S * H, direction}; }
+};
+
+// All steps of a sentence before the next one's, since they look at the same.
+static void attention_forward(const Attention& it) {
+    for (long b = 0; b < it.B; b++)
+        for (long row = b; row < it.T * it.B; row += it.B) {
+            float* found = it.from_hidden + row * it.W;
+            weigh(it.looked(b), it.W > it.H ? found + it.H : it.hidden + row * it.H, it.weights + row * it.S);
+            conclude(it.looked(b), it.weights + row * it.S, found);
+            std::copy_n(found, it.H, it.said + row * it.H);
+        }
+}
+
+static void attention_backward(const Attention& it) {
+    float* d_scores = scores.of(it.S);
+    for (long b = 0; b < it.B; b++)
+        for (long row = b; row < it.T * it.B; row += it.B) {
+            const float* found = it.from_hidden + row * it.W;
+            float* d_found = it.d_from_hidden + row * it.W;
+            const bool projected = it.W > it.H;
+            for (long j = 0; j < it.H; j++) d_found[j] = it.d_said[row * it.H + j] * (1.0f - found[j] * found[j]);
+            weigh_backward(it.looked(b), it.weights + row * it.S, d_found, d_scores);
+            score_backward(
+                it.looked(b), projected ? found + it.H : it.hidden + row * it.H, d_scores,
+                projected ? d_found + it.H : it.d_hidden + row * it.H, it.d_keys + b * it.S * it.A, it.d_direction
+            );
+            values_backward(it.looked(b), it.weights + row * it.S, d_found, it.d_values + b * it.S * it.H);
+        }
 }
 
 #ifdef __AVX512BF16__
@@ -211,3 +251,5 @@ EXPORT(lstm_forward, Lstm)
 EXPORT(lstm_backward, Lstm)
 EXPORT(decoder_forward, Decoder)
 EXPORT(decoder_backward, Decoder)
+extern "C" void attention_forward(const Attention* it, int) { attention_forward(*it); }
+extern "C" void attention_backward(const Attention* it, int) { attention_backward(*it); }
