@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from .errors import InputFault
@@ -22,6 +21,7 @@ from .scores import Tally
 
 FILE = "training.safetensors"
 
+_DTYPES = {torch.float32: "F32", torch.uint8: "U8"}
 _MAY_CHANGE = {"max_num_batches", "max_num_epochs", "min_num_epochs", "checkpoint_threshold", "num_processes"}
 
 
@@ -73,9 +73,22 @@ def write(folder: Path, snapshot: Snapshot, options: Hyperparameters, pairs: int
 
 
 def write_tensors(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """In one step: under another name first."""
+    """As safetensors, in one step: under another name first.
+
+    The library's own writer would have all of it in memory once more (https://github.com/huggingface/safetensors#format).
+    """
+    header: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name, tensor in tensors.items():
+        start, end = end, end + tensor.nbytes
+        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
     partial = file.with_name(f".{file.name}.partial")
-    save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, partial, metadata)
+    with partial.open("wb") as out:
+        out.write(len(text).to_bytes(8, "little") + text)
+        for tensor in tensors.values():
+            out.write(tensor.detach().cpu().flatten().numpy().data)
     partial.chmod(0o644)
     partial.replace(file)
 

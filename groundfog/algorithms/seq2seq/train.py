@@ -189,6 +189,8 @@ class Training:
 
     def _checkpoint(self, team: Team) -> None:
         started, position = time.perf_counter(), self._position
+        # The gradients of the last batch need not be in memory beside what is done here.
+        self.network.zero_grad()
         with self._average.of_checkpoint():
             metrics, outputs = self._validate()
             improved = self._judge(metrics)

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from groundfog.algorithms.seq2seq import Checkpoint, Finished, InputFault, Progress, Seq2Seq, Started
+from groundfog.algorithms.seq2seq.checkpoint import write_tensors
 from groundfog.algorithms.seq2seq.optimizer import Schedule, clip
 from groundfog.algorithms.seq2seq.scores import error_rates, loss_of, smoothed_loss_of
 from groundfog.algorithms.seq2seq.vocabulary import PAD
@@ -361,3 +363,25 @@ def test_importing_the_room_loads_no_heavy_library() -> None:
         "assert not {'sacrebleu', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_weights_are_written_as_the_library_of_the_format_reads_them(tmp_path: Path) -> None:
+    tensors = {"scalar": torch.tensor(2.5), "matrix": torch.randn(3, 5).t(), "bytes": torch.arange(7).to(torch.uint8)}
+    write_tensors(tmp_path / "file", tensors, {"of": "a test"})
+    with safe_open(tmp_path / "file", framework="pt") as stored:
+        assert stored.metadata() == {"of": "a test"}
+        assert all(torch.equal(stored.get_tensor(name), tensor) for name, tensor in tensors.items())
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_nonsense_is_seen_with_every_optimizer_and_at_the_validation_too(
+    optimizer: str, precision: str, quick: dict[str, Any], digits: Pairs
+) -> None:
+    # The one update of this training is harmless; what it makes of the parameters is seen in the validation.
+    given = {"optimizer_type": optimizer, "precision": precision, "learning_rate": 1e38, "max_num_batches": 1}
+    with pytest.raises(InputFault, match=r"The validation loss became .* at update 1: lower learning_rate"):
+        Seq2Seq(**{**quick, **given}).fit(digits[:200])
+    with pytest.raises(InputFault, match=r"The loss became .* at update 2: lower learning_rate"):
+        Seq2Seq(**{**quick, **given, "max_num_batches": 9}).fit(digits[:200])
