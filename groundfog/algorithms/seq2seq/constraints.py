@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from .errors import InputFault
-from .vocabulary import END, Sentence, Vocabulary, tokens_of
+from .tokenizer import Tokenizer
+from .vocabulary import END, Sentence, Vocabulary
 
 Following = Callable[[list[int]], Iterable[int]]
 """From the ids said so far to those that may follow; </s> among them where the target may end."""
@@ -25,24 +26,26 @@ Node = dict[int, "Node"]
 
 
 class Lexicon:
-    """The targets that may be said."""
+    """The targets that may be said: raw text as the model says it, or lists of tokens."""
 
     def __init__(self, targets: Iterable[Sentence]) -> None:
-        self.targets = [tokens_of(target) for target in targets]
-        self._known: dict[tuple[Vocabulary, int], Following] = {}
+        self.targets = list(targets)
+        self._known: dict[tuple[Vocabulary, Tokenizer, int], Following] = {}
 
-    def following(self, vocabulary: Vocabulary, longest: int) -> Following:
+    def following(self, vocabulary: Vocabulary, tokenizer: Tokenizer, longest: int) -> Following:
         """The way through the trie of those targets that can be said: their tokens are known, and at most `longest`.
 
         :raises InputFault: there are none.
         """
-        if (vocabulary, longest) not in self._known:
-            self._known[vocabulary, longest] = self._trie(vocabulary, longest)
-        return self._known[vocabulary, longest]
+        key = vocabulary, tokenizer, longest
+        if key not in self._known:
+            self._known[key] = self._trie(*key)
+        return self._known[key]
 
-    def _trie(self, vocabulary: Vocabulary, longest: int) -> Following:
+    def _trie(self, vocabulary: Vocabulary, tokenizer: Tokenizer, longest: int) -> Following:
         root: Node = {}
-        for target in self.targets:
+        for text in self.targets:
+            target = tokenizer.split(text) if isinstance(text, str) else text
             if len(target) <= longest and all(token in vocabulary.ids for token in target):
                 node = root
                 for token in (*vocabulary.encode(target), END):
@@ -66,10 +69,10 @@ Constraint = Lexicon | Callable[[list[str]], Iterable[str]]
 """A lexicon, or a function from the tokens said so far to those that may follow, "</s>" among them."""
 
 
-def following(constraint: Constraint, vocabulary: Vocabulary, longest: int) -> Following:
+def following(constraint: Constraint, vocabulary: Vocabulary, tokenizer: Tokenizer, longest: int) -> Following:
     """The constraint in ids."""
     if isinstance(constraint, Lexicon):
-        return constraint.following(vocabulary, longest)
+        return constraint.following(vocabulary, tokenizer, longest)
 
     def encoded(said: list[int]) -> Iterable[int]:
         tokens = list(constraint(vocabulary.decode(said)))

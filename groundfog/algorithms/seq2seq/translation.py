@@ -96,7 +96,7 @@ class Translator(ABC):
             raise InputFault("beam_size and nbest have to be at least 1, length_penalty_alpha a number of at least 0")
         longest = options.max_seq_len_target
         constraints = [
-            None if each is None else following(each, target_vocabulary, longest)
+            None if each is None else following(each, target_vocabulary, self.tokenizers.target, longest)
             for each in _for_each(constraint, len(sentences))
         ]
         sources = [tuple(self.tokenizers.source_tokens(each)[: options.max_seq_len_source]) for each in sentences]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundfog.algorithms.seq2seq import InputFault, Lexicon, Seq2Seq
+from groundfog.algorithms.seq2seq.tokenizer import Tokenizers
 
 SENTENCES = ["a b c", "d", "a a b b c d"]
 Make = Callable[..., Seq2Seq]
@@ -57,6 +58,13 @@ def test_all_that_can_be_said_is_no_constraint(untrained: Make) -> None:
     for one, other in zip(free, bound, strict=True):
         assert [each.target for each in one.alternatives] == [each.target for each in other.alternatives]
         assert one.score == pytest.approx(other.score, abs=1e-5)
+
+
+def test_a_lexicon_of_raw_text_is_read_as_the_model_says_it(untrained: Make) -> None:
+    model = untrained(2)
+    model.tokenizers = Tokenizers.learn("character", [])
+    found = model.translate(["abc", "d"], constraint=Lexicon(["xyz", "zz", ["y", "x"]]), nbest=3)
+    assert [{each.text for each in one.alternatives} for one in found] == [{"xyz", "zz", "yx"}] * 2
 
 
 def test_each_sentence_may_have_its_own(untrained: Make) -> None:
