@@ -22,14 +22,20 @@ class Phonetisaurus:
         self._folder, self._model = folder, folder / "phonetisaurus.fst"
 
     def train(self, entries: Entries) -> float:
-        """As its command line does it by itself. CPU-seconds."""
+        """As its command line does it by itself, unless the folder has its model already. CPU-seconds."""
+        spent = self._folder / "cpu-seconds"
+        if spent.exists():
+            return float(spent.read_text())
+        self._folder.mkdir(parents=True, exist_ok=True)
         lexicon = self._folder / "lexicon"
         lines = ["".join(letters) + "\t" + " ".join(phonemes) + "\n" for letters, phonemes in pairs(entries)]
         lexicon.write_text("".join(lines), encoding="utf-8")
         began = _seconds_of_children()
         command = [CLIENT / "bin/phonetisaurus", "train", "--model", self._model, lexicon]
         subprocess.run(command, check=True, cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        return _seconds_of_children() - began
+        seconds = _seconds_of_children() - began
+        spent.write_text(f"{seconds:.1f}\n")
+        return seconds
 
     def say(self, entries: Entries, *, plain: bool = False) -> list[list[str]]:
         """:param plain: the pronunciation that is the best one if stress does not count."""
