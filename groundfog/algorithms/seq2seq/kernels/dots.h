@@ -21,7 +21,7 @@ namespace dots {
 #ifdef __AVX512F__
 constexpr int M_TILE = 5, N_TILE = 5;  // 25 sums, 5 rows of W and one of A in 32 registers
 #else
-constexpr int M_TILE = 3, N_TILE = 2;  // 6 sums of two registers each, in 16
+constexpr int M_TILE = 3, N_TILE = 3;  // 9 sums in 16 registers
 #endif
 
 // Rows of floats, each at the start of a cache line, whose distance is no power of two: rows that lie 4096 bytes
@@ -63,10 +63,10 @@ class Grid {
     }
 };
 
-#define LANES_OF(...) __builtin_shufflevector(__VA_ARGS__)
-
 // The sums of four vectors' lanes, each added up in the same order.
 typedef float Four __attribute__((vector_size(16)));
+#ifdef __AVX512F__
+#define LANES_OF(...) __builtin_shufflevector(__VA_ARGS__)
 static inline Four sums(Floats a, Floats b, Floats c, Floats d) {
     const auto halves = [](Floats left, Floats right) {
         return LANES_OF(left, right, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30) +
@@ -75,10 +75,14 @@ static inline Four sums(Floats a, Floats b, Floats c, Floats d) {
     const Floats ab = halves(a, b), cd = halves(c, d);
     const Floats each = LANES_OF(ab, cd, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
                         LANES_OF(ab, cd, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
-    const auto low = LANES_OF(each, each, 0, 1, 2, 3, 4, 5, 6, 7), high = LANES_OF(each, each, 8, 9, 10, 11, 12, 13, 14, 15);
-    const auto eight = low + high;
+    const auto eight =
+        LANES_OF(each, each, 0, 1, 2, 3, 4, 5, 6, 7) + LANES_OF(each, each, 8, 9, 10, 11, 12, 13, 14, 15);
     return LANES_OF(eight, eight, 0, 1, 2, 3) + LANES_OF(eight, eight, 4, 5, 6, 7);
 }
+#undef LANES_OF
+#else
+static inline Four sums(Floats a, Floats b, Floats c, Floats d) { return Four{sum(a), sum(b), sum(c), sum(d)}; }
+#endif
 
 struct Single {
     typedef float Number;

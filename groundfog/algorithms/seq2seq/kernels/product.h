@@ -15,7 +15,7 @@
 #ifdef __AVX512F__
 constexpr int ROWS = 8, VECTORS = 3;  // 24 sums and 3 pieces of B in 32 registers
 #else
-constexpr int ROWS = 6, VECTORS = 1;  // 12 sums in 16 registers of half the size
+constexpr int ROWS = 6, VECTORS = 2;  // 12 sums and 2 pieces of B in 16 registers
 #endif
 constexpr int PANEL = VECTORS * LANES;
 constexpr long STRETCH = 1024;  // units along K after which C is written: a stretch of a panel fits the L2 cache

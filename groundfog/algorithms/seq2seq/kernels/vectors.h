@@ -1,5 +1,4 @@
-// Sixteen floats at a time, in the vector types that GCC and Clang share: a processor whose registers hold fewer does
-// the same in two or four pieces. Functions of a vector are polynomials, since libm's take one number at a time.
+// As many floats at a time as a register holds, in the vector types that GCC and Clang share. Functions of a vector are polynomials, since libm's take one number at a time.
 
 #pragma once
 
@@ -11,7 +10,11 @@
 #include <immintrin.h>
 #endif
 
+#ifdef __AVX512F__
 constexpr int LANES = 16;
+#else
+constexpr int LANES = 8;
+#endif
 
 typedef float Floats __attribute__((vector_size(4 * LANES)));
 typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
