@@ -250,16 +250,17 @@ class AttentionByKernels(torch.autograd.Function):
     ) -> Tensor:
         steps, sentences, width = hidden.shape
         ctx.shape = dict(zip("BSA", keys.shape, strict=True)) | {"T": steps, "H": width, "W": from_hidden.shape[2]}
+        hidden = hidden.contiguous()
         of = {
             "from_hidden": from_hidden.clone(memory_format=torch.contiguous_format),
-            "hidden": hidden.contiguous(),
+            "hidden": hidden,
             "keys": keys.contiguous(),
             "values": values.contiguous(),
             "lengths": _lengths(mask, keys),
             "direction": direction,
             "weights": hidden.new_empty(steps, sentences, keys.shape[1]),
         }
-        said = torch.empty_like(of["hidden"])
+        said = torch.empty_like(hidden)
         _call("attention", "forward", False, ctx.shape, **of, said=said)
         ctx.names = [*of]
         ctx.save_for_backward(*of.values())
