@@ -28,8 +28,9 @@ def align(model: Path, as_json: bool, chart: bool, threads: int | None, **given:
     \b
     groundfog seq2seq align pairs-model pairs.tsv
 
-    That is where MODEL looks while it says the given target. A line for each pair, in the Pharaoh format: "0-0 2-1" says that the second target token comes from the third
-    source token. Each target token has the one source token that weighs the most.
+    That is where MODEL looks while it says the given target. A line for each pair, in the Pharaoh format: "0-0 2-1"
+    says that the second target token comes from the third source token. Each target token has the one source token that
+    weighs the most.
     """
     from .models import open_model
 

@@ -12,10 +12,17 @@ from typing import Any
 from ..tokenizer import Blanks, Words
 
 SIZES: dict[str, dict[str, int]] = {
-    "small": {"rnn_num_hidden": 128, "num_embed_source": 64, "num_embed_target": 64},
-    "medium": {"rnn_num_hidden": 256, "num_embed_source": 128, "num_embed_target": 128},
-    "large": {"rnn_num_hidden": 512, "num_embed_source": 256, "num_embed_target": 256, "num_layers_encoder": 2},
+    size: {
+        "rnn_num_hidden": width,
+        "cnn_num_hidden": width,
+        "transformer_model_size": width,
+        "transformer_feed_forward_num_hidden": 4 * width,
+        "num_embed_source": width // 2,
+        "num_embed_target": width // 2,
+    }
+    for size, width in (("small", 128), ("medium", 256), ("large", 512))
 }
+SIZES["large"]["num_layers_encoder"] = 2
 LONGEST = 400
 """Tokens of a sequence, where max_seq_len_source and _target are not said; longer ones are cut off."""
 

@@ -97,7 +97,7 @@ def gather(found: Read, wanted: Wanted, *, skip_faulty: bool, held_out: float, s
         assumed.append(f"validation: {more.about}")
     kinds = _kinds(train, wanted)
     tokenizers = Tokenizers.learn(kinds, train, wanted.vocabulary_size, wanted.joint)
-    known = tokenizers.of_pairs(train)
+    known, validation = (_with_something(tokenizers.of_pairs(pairs)) for pairs in (train, held))
     vocabularies = Vocabulary.of_pairs(known, wanted.vocabulary_size, wanted.joint)
     guessed = "" if wanted.tokens or (wanted.source_tokens and wanted.target_tokens) else " (--tokens says otherwise)"
     sizes = " to ".join(
@@ -105,7 +105,12 @@ def gather(found: Read, wanted: Wanted, *, skip_faulty: bool, held_out: float, s
         for kind, vocabulary in zip(kinds, vocabularies, strict=True)
     )
     assumed.append(f"tokens: {sizes}{guessed}")
-    return Material(known, tokenizers.of_pairs(held), held, tokenizers, vocabularies, assumed)
+    return Material(known, validation, held, tokenizers, vocabularies, assumed)
+
+
+def _with_something(pairs: list[tuple[Tokens, Tokens]]) -> list[tuple[Tokens, Tokens]]:
+    """There are texts of signs that no reader sees, of which no token is left."""
+    return [pair for pair in pairs if all(pair)]
 
 
 _NAMES = {
