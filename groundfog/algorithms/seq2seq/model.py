@@ -16,6 +16,7 @@ A folder with a model has the names that SageMaker's seq2seq (and Sockeye before
     tokenizer.json   how raw text becomes tokens, where they are not simply what stands between blanks
 """
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterable, Sequence
@@ -133,7 +134,8 @@ class Seq2Seq(Translator):
             lambda network: None if folder is None else self.save(folder),
         )
         data = Data(windows, validation, *self.vocabularies)
-        finished = Training(network, self.hyperparameters, data, around).run()
+        with reporter or contextlib.nullcontext():
+            finished = Training(network, self.hyperparameters, data, around).run()
         network.eval()
         if reporter is not None:
             reporter.finish(validation)

@@ -71,13 +71,14 @@ class Curves:
     ended: str | None = None
     """Why; None while it trains."""
     stopped: bool = False
+    failed: bool = False
 
     def add(self, record: Record) -> None:
         match record:
             case Started():
                 self.pairs, self.parameters = record.pairs, record.parameters
                 self.optimized_metric = record.optimized_metric
-                self.ended, self.stopped = None, False
+                self.ended, self.stopped, self.failed = None, False, False
                 self._forget_after(record.updates)
             case Progress():
                 self._extend(record.updates, record.tokens, record.perplexity, record.accuracy, record.learning_rate)

@@ -71,6 +71,8 @@ def _state(report: Report) -> tuple[str, str]:
     curves = report.curves
     if curves is None:
         return "done", "evaluated"
+    if curves.failed:
+        return "failed", f"failed after {curves.updates:,} updates"
     if curves.stopped:
         return "stopped", f"stopped after {curves.updates:,} updates"
     if curves.ended is not None:
@@ -90,6 +92,8 @@ def _header(report: Report, name: str) -> Iterator[str]:
         facts.insert(0, f"{curves.pairs:,} training pairs")
     if curves is not None and curves.checkpoints:
         facts.append(f"{_duration(sum(point.seconds for point in curves.checkpoints))} of training")
+    if curves is not None and curves.failed:
+        yield f'<p class="failed">{text(curves.ended)}</p>'
     yield f'<p class="soft">{" · ".join(facts)}</p><ul class="tiles">'
     for number, meaning in _tiles(report):
         yield f"<li><b>{number}</b><span>{meaning}</span></li>"

@@ -44,6 +44,14 @@ class Reporter:
         if not (isinstance(record, Progress) and soon):
             self._try(self._write)
 
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: object, fault: BaseException | None, trace: object) -> None:
+        """The page of a training that fails says why."""
+        if fault is not None:
+            self._curves.ended, self._curves.failed = str(fault), True
+            self._try(self._write)
+
     def finish(self, validation: Corpus) -> None:
         """With what the model, as it is kept, says to some of the validation sources."""
         self._try(lambda: self._write(self._evaluated(validation)))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from groundfog.algorithms.seq2seq import Checkpoint, Seq2Seq
+from groundfog.algorithms.seq2seq import Checkpoint, InputFault, Seq2Seq
 from groundfog.algorithms.seq2seq.report import evaluate
 
 Pairs = list[tuple[list[str], list[str]]]
@@ -88,6 +88,17 @@ def test_a_report_that_cannot_be_written_stops_no_training(
     with pytest.warns(UserWarning, match="There is no new report: FileExistsError"):
         finished = Seq2Seq(**quick).fit(digits[:600], digits[600:640], report=tmp_path / "report")
     assert finished.updates == 20
+
+
+def test_the_page_of_a_training_that_fails_says_why(quick: dict[str, Any], digits: Pairs, tmp_path: Path) -> None:
+    exploding = {"optimizer_type": "sgd", "learning_rate": 1e30, "clip_gradient": -1}
+    with pytest.raises(InputFault, match="lower learning_rate"):
+        Seq2Seq(**{**quick, **exploding}).fit(digits[:300], digits[600:640], report=tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "failed after 0 updates" in page
+    assert "lower learning_rate" in page
+    assert 'http-equiv="refresh"' not in page
+    assert numbers(tmp_path)["curves"]["failed"]
 
 
 def test_an_evaluation_counts_what_the_model_gets_wrong(reverser: Seq2Seq, held_out: Pairs, tmp_path: Path) -> None:
