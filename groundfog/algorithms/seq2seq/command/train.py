@@ -174,8 +174,10 @@ def _learn(lesson: Lesson, output: Path, restart: bool) -> None:
     if finished.stopped:
         click.echo(f"Stopped after {finished.updates:,} updates; the same command goes on from there.", err=True)
         sys.exit(STOPPED)
-    click.echo(_scores(output))
-    click.echo(f"The model is in {output}, what it is like in {output / 'report.html'}")
+    scores = _scores(output)
+    if scores is not None:
+        click.echo(scores)
+    click.echo(f"The model is in {output}" + (f", what it is like in {output / 'report.html'}" if scores else ""))
     click.echo(f"Go on: groundfog seq2seq translate {output}")
 
 
@@ -215,10 +217,11 @@ def _stoppable() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _scores(output: Path) -> str:
-    """In a line, from the report."""
-    found = json.loads((output / "report.json").read_text(encoding="utf-8"))["evaluation"]
-    return (
+def _scores(output: Path) -> str | None:
+    """In a line, from the report. What goes wrong in drawing that is only warned of, so that there may be none."""
+    report = output / "report.json"
+    found = json.loads(report.read_text(encoding="utf-8"))["evaluation"] if report.exists() else None
+    return found and (
         f"On {found['sources']:,} held out sources: {1 - found['sequence_error_rate']:.1%} entirely right, "
         f"{found['token_error_rate']:.2%} of tokens wrong, BLEU {found['bleu']:.3f}"
     )

@@ -12,7 +12,7 @@ LESS = "--size small --max-num-batches 2 --beam-size 1 --max-seq-len-target 30"
 def test_the_pages_shell_runs(tmp_path: Path) -> None:
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "seq2seq.md").read_text(), re.DOTALL)
     script = "set -e -o pipefail\n" + "".join(blocks)
-    assert script.count("groundfog seq2seq") == 8
+    assert script.count("groundfog seq2seq") == 9
     script = re.sub(r"(groundfog seq2seq train \S+)", rf"\1 {LESS}", script)
     script = script.replace("groundfog seq2seq", f"{sys.executable} -m groundfog seq2seq")
     script = script.replace("python benchmarks", f"{sys.executable} {ROOT}/benchmarks")

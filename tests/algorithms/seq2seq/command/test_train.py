@@ -53,6 +53,19 @@ def test_the_same_command_again_finds_it_finished(run: Run, table: Path, trained
     assert (trained[1] / "params.best").read_bytes() == before
 
 
+def test_a_report_that_could_not_be_drawn_is_not_missed(
+    run: Run, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr("groundfog.algorithms.seq2seq.report.document.Report.write", broken)
+    with pytest.warns(UserWarning, match="no ink"):
+        result = run("train", table, "--output", tmp_path / "model", "--size", "small", "--max-num-batches", 1)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"The model is in {tmp_path / 'model'}\n")
+
+
 def test_other_hyperparameters_or_data_are_no_going_on(run: Run, table: Path, tmp_path: Path) -> None:
     short = ["--output", tmp_path / "model", "--size", "small", "--max-num-batches", 3]
     assert run("train", table, *short).exit_code == 0
@@ -182,10 +195,10 @@ def test_ctrl_c_writes_a_checkpoint_and_the_same_command_goes_on(table: Path, tm
                 break
         training.send_signal(signal.SIGINT)
         said = training.stderr.read()
-        assert training.wait(timeout=60) == 130
+        assert training.wait(timeout=300) == 130
     assert "stopping after this batch, with a checkpoint" in said
     assert "the same command goes on from there" in said
-    again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    again = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     assert "going on from update" in again.stderr
     assert "checkpoint 1 ·" not in again.stderr
     assert "entirely right" in again.stdout
