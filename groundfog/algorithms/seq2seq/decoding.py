@@ -5,6 +5,7 @@
 
 Usual is an LSTM network on the CPU, of any layers, attention and vocabulary. Its weights are read where they lie. What
 is made of them is small: tables of the first layers' gates, a row for each token, made anew when the weights changed.
+With the precision bfloat16 there are rounded copies of the matrices too, half as large as they are.
 """
 
 import ctypes
@@ -43,38 +44,49 @@ class Spoken(NamedTuple):
 def of(speaker: Any) -> "Compiled | None":
     """What searches with this network's present weights."""
     library = kernels.library("decoding")
+    if library is None or not isinstance(speaker, Network) or speaker.training:
+        return None
+    known, versions = _known.get(speaker), _versions(speaker)
+    if known is not None and known.versions == versions:
+        return known
     parts = _usual_parts(speaker)
-    if library is None or parts is None:
+    if parts is None:
         return None
-    known = _known.get(speaker)
-    if known is None or known.versions != _versions(speaker):
-        known = _known[speaker] = Compiled(*parts, _versions(speaker), library)
-    return known
+    made = _known[speaker] = Compiled(*parts, versions, library, half=speaker.rounds)
+    return made
 
 
-def _usual_parts(speaker: Any) -> tuple[Encoder, Decoder] | None:
-    if not isinstance(speaker, Network) or speaker.training:
-        return None
-    encoder, decoder = speaker.encoder, speaker.decoder
+def _versions(network: Network) -> list[tuple[int, int]]:
+    """They differ where a weight has changed, or lies elsewhere; what was made for inference alone never changes."""
+    weights = network.parameters()
+    return [(weight.data_ptr(), 0 if weight.is_inference() else weight._version) for weight in weights]
+
+
+def _usual_parts(network: Network) -> tuple[Encoder, Decoder] | None:
+    encoder, decoder = network.encoder, network.decoder
     if not isinstance(encoder, Encoder) or not isinstance(decoder, Decoder):
         return None
     recurrent = all(isinstance(layer, nn.LSTM) for layer in encoder.layers) and isinstance(decoder.cells[0], LSTMCell)
-    return (encoder, decoder) if recurrent and all(map(_is_plain, speaker.parameters())) else None
+    return (encoder, decoder) if recurrent and all(map(_is_plain, network.parameters())) else None
 
 
 def _is_plain(weight: Tensor) -> bool:
     return weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.is_contiguous()
 
 
-def _versions(network: Network) -> list[tuple[int, int]]:
-    return [(weight.data_ptr(), weight._version) for weight in network.parameters()]
-
-
 class Compiled:
     def __init__(
-        self, encoder: Encoder, decoder: Decoder, versions: list[tuple[int, int]], library: ctypes.CDLL
+        self,
+        encoder: Encoder,
+        decoder: Decoder,
+        versions: list[tuple[int, int]],
+        library: ctypes.CDLL,
+        *,
+        half: bool = False,
     ) -> None:
+        """:param half: matrices and what they are multiplied by are rounded to bfloat16, if the processor has it."""
         self.versions = versions
+        self._half = half and bool(library.has_half())
         self._source_tokens = encoder.embedding.num_embeddings
         # What only pointers lead to has to be held by somebody.
         self._held: list[Any] = []
@@ -158,7 +170,9 @@ class Compiled:
         return self._matrix(linear.weight, linear.bias) if isinstance(linear, nn.Linear) else _Matrix()
 
     def _matrix(self, weight: Tensor, bias: Tensor | None = None) -> "_Matrix":
-        return _Matrix(weight.data_ptr(), None if bias is None else bias.data_ptr(), *weight.shape)
+        if self._half:
+            weight = self._hold(weight.detach().bfloat16())
+        return _Matrix(weight.data_ptr(), None if bias is None else bias.data_ptr(), *weight.shape, self._half)
 
     def _hold(self, tensor: Tensor) -> Tensor:
         self._held.append(tensor)

@@ -141,6 +141,25 @@ def test_weights_that_changed_are_searched_with() -> None:
     assert [each.score for each in changed] == [each.score for each in search_all(other, sources, width=2, longest=7)]
 
 
+def test_rounded_to_bfloat16_it_is_nearly_the_same_and_neighbours_change_no_bit() -> None:
+    options = {"rnn_num_hidden": 38, "num_embed_source": 21, "seed": 3}
+    sources = [[4, 5, 6, 7, 8], [8], [4, 4, 5], [7, 6]]
+    exact, rounded = (network_of({**options, "precision": name}, 50) for name in ("float32", "bfloat16"))
+    expected = search_all(exact, sources, width=2, longest=7)
+    found = search_all(rounded, sources, width=2, longest=7)
+    for source, one, other in zip(sources, expected, found, strict=True):
+        assert other.score == pytest.approx(one.score, abs=0.02)
+        assert other == search_all(rounded, [source], width=2, longest=7)[0]
+
+
+def test_what_is_made_of_the_weights_is_small() -> None:
+    network = network_of({"rnn_num_hidden": 128, "num_embed_source": 128, "num_embed_target": 128}, 90)
+    compiled = decoding.of(network)
+    assert compiled is not None
+    made = sum(held.nbytes for held in compiled._held if isinstance(held, torch.Tensor))
+    assert made < 0.3 * sum(weight.nbytes for weight in network.parameters())
+
+
 @pytest.mark.parametrize(
     "options", [{"rnn_cell_type": "gru"}, {"encoder_type": "cnn", "decoder_type": "cnn", "cnn_num_hidden": 16}]
 )

@@ -211,5 +211,13 @@ Found* search(const Network* network, const Wanted* wanted, const int32_t* ids, 
     return nullptr;
 }
 
+int has_half() {
+#ifdef __AVX512BF16__
+    return 1;
+#else
+    return 0;
+#endif
+}
+
 void release(Found* found) { delete static_cast<Answers*>(found); }
 }
