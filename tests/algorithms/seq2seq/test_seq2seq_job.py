@@ -53,13 +53,14 @@ def lay_out(tmp_path: Path, digits: Pairs, small: dict[str, Any]) -> Callable[..
     return of
 
 
-def start(layout: Layout) -> subprocess.Popen[str]:
+def start(layout: Layout, *, start_new_session: bool = False) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "groundfog.algorithms.seq2seq", "train"],
         env={**os.environ, "SAGEMAKER_BASE_DIR": str(layout.root), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=start_new_session,
     )
 
 
@@ -153,6 +154,24 @@ def test_a_stopped_job_goes_on_in_a_new_place_to_the_same_model(lay_out: Callabl
     assert re.search(r"^Training goes on from update [0-9]+\.$", after, re.MULTILINE)
     assert metrics_of(elsewhere) == metrics_of(whole)
     assert (elsewhere.model / "params.best").read_bytes() == (whole.model / "params.best").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_job_of_two_processes_is_stopped_by_a_signal_to_all_of_them_and_goes_on(
+    lay_out: Callable[..., Layout],
+) -> None:
+    layout = lay_out(num_processes="2", max_num_batches="100")
+    process = start(layout, start_new_session=True)
+    assert process.stdout is not None
+    while "Checkpoint [1]" not in process.stdout.readline():
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGTERM)
+    process.communicate(timeout=110)
+    assert (process.returncode, layout.failure.exists()) == (0, False)
+    code, said = run(layout)
+    assert code == 0
+    assert "Training goes on from update" in said
+    assert [line.split("\t")[0] for line in metrics_of(layout)] == ["1", "2", "3", "4"]
 
 
 def test_a_job_that_is_killed_goes_on_from_its_last_checkpoint(lay_out: Callable[..., Layout]) -> None:
