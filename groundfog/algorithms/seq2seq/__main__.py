@@ -43,12 +43,14 @@ def _train(layout: Layout, stopping: threading.Event) -> None:
     options = Hyperparameters.of(given)
     _refuse_what_is_not_built(layout)
 
+    from . import kernels
     from .channels import read_channels
     from .journal import Journal
     from .model import Seq2Seq
 
-    # Two threads gain a tenth on small matrices where the cores are idle, and lose half where they are not.
-    _use_threads(4 if options.rnn_num_hidden >= 512 else 1)
+    # The kernels are one thread's work. Of PyTorch's own, two gain a tenth on small matrices where the cores are idle,
+    # and lose half where they are not.
+    _use_threads(4 if options.rnn_num_hidden >= 512 and kernels.library("training") is None else 1)
     channels = read_channels(layout.data, options)
     model = Seq2Seq(**{"num_processes": _gpus(), **given})
     model.source_vocabulary, model.target_vocabulary = channels.source_vocabulary, channels.target_vocabulary

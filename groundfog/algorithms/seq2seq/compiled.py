@@ -52,6 +52,12 @@ def note_precision(device: torch.device) -> None:
         log.info("precision float32, though bfloat16 was asked for: %s", reason)
 
 
+def _library() -> ctypes.CDLL:
+    library = kernels.library("training")
+    assert library is not None
+    return library
+
+
 @functools.cache
 def _structure(kind: str) -> type[ctypes.Structure]:
     shapes = [(letter, ctypes.c_long) for letter in _SHAPES[kind]]
@@ -63,9 +69,7 @@ def _call(kind: str, way: str, half: bool, shape: dict[str, int], **tensors: Ten
     """`way` is forward or backward; tensors that are None or not given are null."""
     pointers = {name: tensor.data_ptr() for name, tensor in tensors.items() if tensor is not None}
     assert all(tensor is None or tensor.is_contiguous() for tensor in tensors.values())
-    library = kernels.library("training")
-    assert library is not None
-    getattr(library, f"{kind}_{way}")(ctypes.byref(_structure(kind)(**shape, **pointers)), int(half))
+    getattr(_library(), f"{kind}_{way}")(ctypes.byref(_structure(kind)(**shape, **pointers)), int(half))
 
 
 class Linear(nn.Linear):
@@ -74,9 +78,23 @@ class Linear(nn.Linear):
     rounds = False
 
     def forward(self, inputs: Tensor) -> Tensor:
-        if can_learn_by_kernels(inputs):
+        # The kernels are one thread's work: in float32 three of PyTorch's are faster.
+        if can_learn_by_kernels(inputs) and (self.rounds or torch.get_num_threads() <= 2):
             return LinearByKernels.apply(inputs, self.weight, self.bias, self.rounds)  # type: ignore[no-any-return, no-untyped-call]
         return super().forward(inputs)
+
+
+class Dropout(nn.Dropout):
+    """nn.Dropout that draws by the kernels: PyTorch's draws take longer than the layer they are for."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if not self.training or not 0 < self.p < 1 or not can_learn_by_kernels(inputs):
+            return super().forward(inputs)
+        kept = torch.empty(inputs.shape)
+        seed = int(torch.randint(1 << 62, ()))
+        pointer = ctypes.c_void_p(kept.data_ptr())
+        _library().draw(pointer, ctypes.c_long(kept.numel()), ctypes.c_uint64(seed), ctypes.c_float(self.p))
+        return inputs * kept
 
 
 class LinearByKernels(torch.autograd.Function):

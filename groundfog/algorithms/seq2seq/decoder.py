@@ -29,7 +29,7 @@ from torch.nn import functional
 from .attention import ATTENTIONS, MLP, Bilinear, Dot, mask_of
 from .batching import Source
 from .cells import CELLS, STATES, LSTMCell, State
-from .compiled import AttentionByKernels, Linear, LinearByKernels, UnrolledByKernels, can_learn_by_kernels
+from .compiled import AttentionByKernels, Dropout, Linear, LinearByKernels, UnrolledByKernels, can_learn_by_kernels
 from .encoder import Encoded
 from .hyperparameters import Hyperparameters
 from .unrolled import Unrolled
@@ -70,7 +70,7 @@ class Decoder(nn.Module):
         super().__init__()
         cell, hidden, layers = CELLS[options.rnn_cell_type], options.rnn_num_hidden, options.num_layers_decoder
         self.embedding = nn.Embedding(tokens, options.num_embed_target)
-        self.dropout = nn.Dropout(options.embed_dropout_target)
+        self.dropout = Dropout(options.embed_dropout_target)
         self.upper = layers - 1 if options.rnn_attention_in_upper_layers else 0
         above = [cell(hidden, states if number >= layers - self.upper else 0, hidden) for number in range(1, layers)]
         self.feeding = options.input_feeding
@@ -80,7 +80,7 @@ class Decoder(nn.Module):
         self.attention = ATTENTIONS[options.rnn_attention_type](hidden, states, options.attention_width)
         self.combine_hidden = Linear(hidden, hidden)
         self.combine_context = Linear(states, hidden, bias=False)
-        self.hidden_dropout = nn.Dropout(options.rnn_decoder_hidden_dropout)
+        self.hidden_dropout = Dropout(options.rnn_decoder_hidden_dropout)
         self.output = Linear(hidden, tokens)
         self.begin_with = options.rnn_decoder_state_init
         self.parts = STATES[options.rnn_cell_type]

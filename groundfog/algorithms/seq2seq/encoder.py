@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from .batching import Source
 from .cells import lstm_step
-from .compiled import LinearByKernels, LSTMByKernels, can_learn_by_kernels
+from .compiled import Dropout, LinearByKernels, LSTMByKernels, can_learn_by_kernels
 from .hyperparameters import Hyperparameters
 
 LAYERS = {"lstm": nn.LSTM, "gru": nn.GRU}
@@ -46,8 +46,8 @@ class Encoder(nn.Module):
         layer, hidden = LAYERS[options.rnn_cell_type], options.rnn_num_hidden
         self.width = hidden
         self.embedding = nn.Embedding(tokens, options.num_embed_source)
-        self.dropout = nn.Dropout(options.embed_dropout_source)
-        self.hidden_dropout = nn.Dropout(options.rnn_encoder_hidden_dropout)
+        self.dropout = Dropout(options.embed_dropout_source)
+        self.hidden_dropout = Dropout(options.rnn_encoder_hidden_dropout)
         inputs = [options.num_embed_source] + [hidden] * (options.num_layers_encoder - 1)
         both = options.rnn_bidirectional_layers
         self.layers = nn.ModuleList(

@@ -235,6 +235,20 @@ static void attention_backward(const Attention& it) {
         }
 }
 
+// 0 with this probability, else 1 / (1 - probability). The number of a place, stirred with the seed, is its draw: see
+// "splitmix64" (Steele, Lea and Flood 2014), whose every output is a function of seed and place alone.
+extern "C" void draw(float* kept, long count, uint64_t seed, float probability) {
+    const uint64_t below = (uint64_t)((double)probability * 4294967296.0);
+    const float scale = 1.0f / (1.0f - probability);
+#pragma omp simd
+    for (long at = 0; at < count; at++) {
+        uint64_t drawn = seed + (uint64_t)(at + 1) * 0x9e3779b97f4a7c15u;
+        drawn = (drawn ^ (drawn >> 30)) * 0xbf58476d1ce4e5b9u;
+        drawn = (drawn ^ (drawn >> 27)) * 0x94d049bb133111ebu;
+        kept[at] = ((drawn ^ (drawn >> 31)) >> 32) < below ? 0.0f : scale;
+    }
+}
+
 #ifdef __AVX512BF16__
 #define EXPORT(name, Arguments) \
     extern "C" void name(const Arguments* it, int half) { half ? name<Half>(*it) : name<Single>(*it); }

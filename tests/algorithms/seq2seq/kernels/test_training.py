@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from groundfog.algorithms.seq2seq import Seq2Seq, compiled, kernels
@@ -155,6 +155,7 @@ def gradients(pairs: Any, given: dict[str, Any]) -> dict[str, Tensor]:
 def test_a_networks_gradients_are_those_without_kernels(
     given: dict[str, Any], pairs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(compiled.Dropout, "forward", nn.Dropout.forward)  # the same draws
     by_kernels = gradients(pairs, given)
     monkeypatch.setattr(kernels, "enabled", False)
     torch.testing.assert_close(by_kernels, gradients(pairs, given), atol=2e-5, rtol=1e-4)
@@ -208,6 +209,34 @@ def test_functions_of_vectors_are_right_to_a_few_last_places(
     library.apply(ctypes.c_void_p(found.data_ptr()), ctypes.c_long(len(found)))
     right = function(around.double())
     assert ((found - right).abs() <= 4e-7 * right.abs()).all()
+
+
+@pytest.mark.parametrize("probability", [0.1, 0.5, 0.9])
+def test_dropout_draws_as_often_as_it_should_and_what_the_seed_says(probability: float) -> None:
+    dropout, ones = compiled.Dropout(probability), torch.ones(1000, 1000, requires_grad=True)
+    torch.manual_seed(5)
+    first, second = dropout(ones), dropout(ones)
+    torch.manual_seed(5)
+    assert torch.equal(dropout(ones), first)
+    assert not torch.equal(second, first)
+    for kept in (first, second):
+        assert kept.unique().tolist() == pytest.approx([0, 1 / (1 - probability)])
+        for over in (0, 1):
+            # Rows and columns alike: 5 standard deviations of a mean of 1000.
+            spread = 5 * (probability / (1 - probability) / 1000) ** 0.5
+            assert (kept.mean(over) - 1).abs().max() < spread
+    # No draw knows its neighbour's.
+    together = (first[:, 1:] == 0) & (first[:, :-1] == 0)
+    assert together.float().mean().item() == pytest.approx(probability**2, abs=0.005)
+    first.sum().backward()
+    assert torch.equal(ones.grad, first.detach())
+
+
+def test_dropout_of_all_or_of_nothing_is_torchs() -> None:
+    ones = torch.ones(3, requires_grad=True)
+    assert torch.equal(compiled.Dropout(0.0)(ones), ones)
+    assert torch.equal(compiled.Dropout(1.0)(ones), torch.zeros(3))
+    assert torch.equal(compiled.Dropout(0.5).eval()(ones), ones)
 
 
 def test_what_is_no_number_stays_none() -> None:
