@@ -1,10 +1,10 @@
-// Search in compiled steps: whole sources in and whole targets out, so that no step costs a call. `../beam.py` tells the
-// same search in PyTorch and says what it means; `../compiled.py` calls this one. Finished hypotheses cost nothing here.
+// Search in compiled steps: whole sources in and whole targets out, so that no step costs a call. `../beam.py` tells
+// the same search in PyTorch and says what it means; `../decoding.py` calls this one. Finished hypotheses cost nothing.
 
 #include <limits>
 #include <memory>
 
-#include "recurrent.h"
+#include "decoder.h"
 
 namespace {
 
@@ -140,7 +140,10 @@ class Search {
             beam.looked.insert(beam.looked.end(), weights, weights + memory.lengths[beam.source]);
         }
         for (long token = last ? END : 0; token < (last ? END + 1 : vocabulary); token++)
-            offer(best, {node.total + ((scores[token] - most) - all), static_cast<int32_t>(token), at, node.length + 1, row, looked});
+            offer(
+                best, {node.total + ((scores[token] - most) - all), static_cast<int32_t>(token), at, node.length + 1, row,
+                       looked}
+            );
     }
 
     // Keeps the best in order; of equal ones the first.
@@ -182,7 +185,8 @@ class Search {
         answers.totals_.push_back(beam.nodes[at].total);
         answers.scores_.push_back(score_of(beam, at));
         Numbers path;
-        for (long node = beam.nodes[at].parent; beam.nodes[node].parent >= 0; node = beam.nodes[node].parent) path.push_back(node);
+        for (long node = beam.nodes[at].parent; beam.nodes[node].parent >= 0; node = beam.nodes[node].parent)
+            path.push_back(node);
         answers.lengths_.push_back(path.size());
         for (auto node = path.rbegin(); node != path.rend(); ++node) {
             answers.ids_.push_back(beam.nodes[*node].token);
@@ -198,7 +202,9 @@ class Search {
 extern "C" {
 
 // `lengths` of the sources, none of them 0, and their ids one after the other; null where memory is short.
-Found* search(const Network* network, const Wanted* wanted, const int32_t* ids, const int64_t* lengths, int64_t sources) try {
+Found* search(
+    const Network* network, const Wanted* wanted, const int32_t* ids, const int64_t* lengths, int64_t sources
+) try {
     Memory memory;
     order(ids, lengths, sources, memory);
     encode(*network, memory);
