@@ -46,10 +46,10 @@ def note_precision(device: torch.device) -> None:
     if device.type == "cuda":
         log.info("precision bfloat16: by PyTorch, on %s", device)
     elif library is not None and library.has_half():
-        log.info("precision bfloat16: in the products of training; what is kept and added up is float32")
+        log.info("precision bfloat16: in the products of training and search; what is kept and added up is float32")
     else:
         reason = "there are no compiled kernels" if library is None else "this processor does not multiply bfloat16"
-        log.info("precision float32, though bfloat16 was asked for: %s", reason)
+        log.warning("precision float32, though bfloat16 was asked for: %s", reason)
 
 
 def _library() -> ctypes.CDLL:

@@ -24,6 +24,7 @@ from .averaging import Average
 from .batching import Batch, Corpus, epoch_batches
 from .beam import search_all
 from .checkpoint import Position
+from .compiled import note_precision
 from .errors import InputFault
 from .hyperparameters import Hyperparameters
 from .learner import States
@@ -75,6 +76,8 @@ class Training:
         with torch.random.fork_rng():
             torch.manual_seed(self.options.seed)
             states = self._resume()
+            if self.options.precision == "bfloat16":
+                note_precision(self.network.device)
             with Team(self.network, self.options, tokens) as team:
                 team.restore(states)
                 stopped = self._learn(team)
