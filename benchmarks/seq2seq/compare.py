@@ -31,9 +31,9 @@ from table import write_into
 from train import machine
 
 from groundfog.algorithms.seq2seq import Seq2Seq
-from groundfog.algorithms.seq2seq.progress import Progress, Record
-from groundfog.algorithms.seq2seq.train import REPORT_EVERY
-from groundfog.algorithms.seq2seq.vocabulary import END
+from groundfog.algorithms.seq2seq.data.vocabulary import END
+from groundfog.algorithms.seq2seq.learning.progress import Progress, Record
+from groundfog.algorithms.seq2seq.learning.train import REPORT_EVERY
 
 ROOT = Path(__file__).parents[2]
 MODEL = {"rnn_num_hidden": 512, "num_embed_source": 512, "num_embed_target": 512, "batch_size": 64}

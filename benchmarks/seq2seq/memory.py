@@ -18,9 +18,9 @@ import torch
 from throughput import VOCABULARY, dictionary
 
 from groundfog.algorithms.seq2seq import Checkpoint, Hyperparameters, Seq2Seq
-from groundfog.algorithms.seq2seq.batching import Batch
-from groundfog.algorithms.seq2seq.network import Network, initialise
-from groundfog.algorithms.seq2seq.scores import loss_of
+from groundfog.algorithms.seq2seq.data.batching import Batch
+from groundfog.algorithms.seq2seq.learning.scores import loss_of
+from groundfog.algorithms.seq2seq.network.network import Network, initialise
 
 MIB = 1 << 20
 

@@ -91,7 +91,9 @@ def configure(folder: Path, kind: str) -> Path:
 
 def translate(folder: Path, kind: str) -> None:
     def engine_of(width: int) -> InferenceEnginePY:
-        line = f"-model {folder / kind}.pt -src - -gpu -1 -min_length {STEPS} -max_length {STEPS} -beam_size {width}"
+        # Without -output it leaves an empty pred.txt where it was started.
+        line = f"-model {folder / kind}.pt -src - -output {os.devnull} -gpu -1 -beam_size {width}"
+        line += f" -min_length {STEPS} -max_length {STEPS}"
         options = parse(onmt.opts.translate_opts, line)
         ArgumentParser.validate_translate_opts(options)
         ArgumentParser._get_all_transform_translate(options)

@@ -21,9 +21,9 @@ import torch
 from throughput import VOCABULARY, dictionary
 
 from groundfog.algorithms.seq2seq import Hyperparameters
-from groundfog.algorithms.seq2seq.batching import Corpus, epoch_batches
-from groundfog.algorithms.seq2seq.network import Network, initialise
-from groundfog.algorithms.seq2seq.processes import Team
+from groundfog.algorithms.seq2seq.data.batching import Corpus, epoch_batches
+from groundfog.algorithms.seq2seq.learning.processes import Team
+from groundfog.algorithms.seq2seq.network.network import Network, initialise
 
 
 class Runner:

@@ -21,10 +21,10 @@ import numpy as np
 import torch
 
 from groundfog.algorithms.seq2seq import Hyperparameters, Vocabulary, kernels
-from groundfog.algorithms.seq2seq.batching import Batch, Corpus, epoch_batches
-from groundfog.algorithms.seq2seq.beam import search_all
-from groundfog.algorithms.seq2seq.learner import Learner
-from groundfog.algorithms.seq2seq.network import Network, initialise
+from groundfog.algorithms.seq2seq.data.batching import Batch, Corpus, epoch_batches
+from groundfog.algorithms.seq2seq.learning.learner import Learner
+from groundfog.algorithms.seq2seq.network.network import Network, initialise
+from groundfog.algorithms.seq2seq.search.beam import search_all
 
 VOCABULARY = Vocabulary.of([[f"token-{number}" for number in range(89)]])
 

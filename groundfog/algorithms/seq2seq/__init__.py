@@ -9,33 +9,33 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .constraints import Lexicon
-    from .ensemble import Ensemble, load
+    from .data.vocabulary import Vocabulary
     from .errors import InputFault
     from .hyperparameters import Hyperparameters
+    from .learning.progress import Checkpoint, Finished, Progress, Started
     from .model import Seq2Seq
-    from .progress import Checkpoint, Finished, Progress, Started
     from .report import Evaluation
-    from .risk import differing, edit_distance
-    from .translation import Translation
-    from .vocabulary import Vocabulary
+    from .search.constraints import Lexicon
+    from .search.ensemble import Ensemble, load
+    from .search.risk import differing, edit_distance
+    from .search.translation import Translation
 
 _HOMES = {
-    "Lexicon": "constraints",
-    "Ensemble": "ensemble",
-    "load": "ensemble",
+    "Lexicon": "search.constraints",
+    "Ensemble": "search.ensemble",
+    "load": "search.ensemble",
     "InputFault": "errors",
     "Hyperparameters": "hyperparameters",
     "Seq2Seq": "model",
-    "Checkpoint": "progress",
-    "Finished": "progress",
-    "Progress": "progress",
-    "Started": "progress",
+    "Checkpoint": "learning.progress",
+    "Finished": "learning.progress",
+    "Progress": "learning.progress",
+    "Started": "learning.progress",
     "Evaluation": "report",
-    "differing": "risk",
-    "edit_distance": "risk",
-    "Translation": "translation",
-    "Vocabulary": "vocabulary",
+    "differing": "search.risk",
+    "edit_distance": "search.risk",
+    "Translation": "search.translation",
+    "Vocabulary": "data.vocabulary",
 }
 
 __all__ = [

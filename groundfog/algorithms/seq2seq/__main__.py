@@ -44,8 +44,8 @@ def _train(layout: Layout, stopping: threading.Event) -> None:
     _refuse_what_is_not_built(layout)
 
     from . import kernels
-    from .channels import read_channels
-    from .journal import Journal
+    from .data.channels import read_channels
+    from .learning.journal import Journal
     from .model import Seq2Seq
 
     # The kernels are one thread's work. Of PyTorch's own, two gain a tenth on small matrices where the cores are idle,

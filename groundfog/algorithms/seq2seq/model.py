@@ -28,20 +28,20 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from .batching import Corpus
-from .checkpoint import write_tensors
+from .data.batching import Corpus
+from .data.text import hold_out
+from .data.tokenizer import BLANKS, Tokenizers
+from .data.tokenizer import FILE as TOKENIZER_FILE
+from .data.vocabulary import Sentence, Vocabulary
+from .data.windows import Windows
 from .errors import InputFault
 from .hyperparameters import Hyperparameters
-from .network import Network, initialise
-from .progress import Finished, Listener
+from .learning.checkpoint import write_tensors
+from .learning.progress import Finished, Listener
+from .learning.train import Data, Surroundings, Training
+from .network.network import Network, initialise
 from .report import Reporter
-from .text import hold_out
-from .tokenizer import BLANKS, Tokenizers
-from .tokenizer import FILE as TOKENIZER_FILE
-from .train import Data, Surroundings, Training
-from .translation import Translator
-from .vocabulary import Sentence, Vocabulary
-from .windows import Windows
+from .search.translation import Translator
 
 VERSION = "groundfog-seq2seq 1"
 
@@ -77,8 +77,8 @@ class Seq2Seq(Translator):
         """Learn pairs of sentences, from their vocabularies on.
 
         :param validation: where it is missing, one source in twenty is held out for it.
-        :param tokens: what strings are made of (tokenizer.py): blank, character, word or sentencepiece, or a kind for
-            sources and one for targets.
+        :param tokens: what strings are made of (data/tokenizer.py): blank, character, word or sentencepiece, or a kind
+            for sources and one for targets.
         :param vocabulary_size: at most so many tokens on each side.
         :param joint: one vocabulary for both sides, as weight_tying src_trg needs it anyway.
         :param progress: called with `progress.Record`s.

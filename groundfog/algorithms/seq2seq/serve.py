@@ -20,10 +20,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .ensemble import load
+from .data.recordio import read_pairs, write_targets
 from .errors import InputFault
-from .recordio import read_pairs, write_targets
-from .translation import Translation, Translator
+from .search.ensemble import load
+from .search.translation import Translation, Translator
 
 JSON = "application/json"
 JSON_LINES = "application/jsonlines"

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from groundfog.algorithms.seq2seq import Seq2Seq, Vocabulary
-from groundfog.algorithms.seq2seq.network import Network, initialise
+from groundfog.algorithms.seq2seq.network.network import Network, initialise
 
 SMALL: dict[str, Any] = {
     "rnn_num_hidden": 64,

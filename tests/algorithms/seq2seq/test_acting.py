@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from groundfog.algorithms.seq2seq import Hyperparameters, Seq2Seq, train
-from groundfog.algorithms.seq2seq.progress import Checkpoint, Progress, log_lines
+from groundfog.algorithms.seq2seq import Hyperparameters, Seq2Seq
+from groundfog.algorithms.seq2seq.learning import train
+from groundfog.algorithms.seq2seq.learning.progress import Checkpoint, Progress, log_lines
 
 BASE: dict[str, Any] = {
     "rnn_num_hidden": 8,

@@ -13,7 +13,7 @@ import torch
 
 from groundfog.algorithms.seq2seq import InputFault, Seq2Seq, Vocabulary
 from groundfog.algorithms.seq2seq.export.translate import Model
-from groundfog.algorithms.seq2seq.network import initialise
+from groundfog.algorithms.seq2seq.network.network import initialise
 
 Pairs = list[tuple[list[str], list[str]]]
 

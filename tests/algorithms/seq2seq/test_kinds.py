@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from groundfog.algorithms.seq2seq import InputFault, Seq2Seq, Vocabulary
-from groundfog.algorithms.seq2seq.batching import Corpus, Source
+from groundfog.algorithms.seq2seq.data.batching import Corpus, Source
 from groundfog.algorithms.seq2seq.hyperparameters import Hyperparameters
-from groundfog.algorithms.seq2seq.network import Network, initialise
-from groundfog.algorithms.seq2seq.train import tally
+from groundfog.algorithms.seq2seq.learning.train import tally
+from groundfog.algorithms.seq2seq.network.network import Network, initialise
 
 PAIRS = [("cnn", "cnn"), ("transformer", "transformer"), ("cnn", "rnn"), ("rnn", "cnn"), ("transformer", "rnn")]
 TOY: dict[str, Any] = {

@@ -9,10 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groundfog.algorithms.seq2seq.batching import Batch, Corpus
-from groundfog.algorithms.seq2seq.beam import search_all
+from groundfog.algorithms.seq2seq.data.batching import Batch, Corpus
 from groundfog.algorithms.seq2seq.hyperparameters import Hyperparameters
-from groundfog.algorithms.seq2seq.network import Network, initialise
+from groundfog.algorithms.seq2seq.network.network import Network, initialise
+from groundfog.algorithms.seq2seq.search.beam import search_all
 
 SIZES = {
     "rnn_num_hidden": 8,

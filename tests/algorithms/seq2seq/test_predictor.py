@@ -10,10 +10,10 @@ import pytest
 
 from groundfog.algorithms.seq2seq import Seq2Seq
 from groundfog.algorithms.seq2seq.__main__ import HostedPredictor, load
-from groundfog.algorithms.seq2seq.record_pb2 import Record  # type: ignore[attr-defined]
-from groundfog.algorithms.seq2seq.recordio import frame, read_payloads, write_pairs
+from groundfog.algorithms.seq2seq.data.record_pb2 import Record  # type: ignore[attr-defined]
+from groundfog.algorithms.seq2seq.data.recordio import frame, read_payloads, write_pairs
+from groundfog.algorithms.seq2seq.data.tokenizer import Tokenizers
 from groundfog.algorithms.seq2seq.serve import Predictor
-from groundfog.algorithms.seq2seq.tokenizer import Tokenizers
 from groundfog.opt_ml.serve import Refused
 
 JSON, LINES, RECORDIO = "application/json", "application/jsonlines", "application/x-recordio-protobuf"

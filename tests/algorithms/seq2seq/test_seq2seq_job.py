@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from groundfog.algorithms.seq2seq import Seq2Seq, Vocabulary
-from groundfog.algorithms.seq2seq.recordio import write_pairs
+from groundfog.algorithms.seq2seq.data.recordio import write_pairs
 from groundfog.opt_ml.layout import Layout
 
 Pairs = list[tuple[list[str], list[str]]]

@@ -9,7 +9,7 @@ import click
 from . import asking, data
 
 if TYPE_CHECKING:
-    from ..translation import Translation
+    from ..search.translation import Translation
 
 _SHADES = " ░▒▓█"
 

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
+from ..data.tokenizer import KINDS
 from ..errors import InputFault
-from ..tokenizer import KINDS
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)

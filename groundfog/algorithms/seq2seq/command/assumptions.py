@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from ..tokenizer import Blanks, Words
+from ..data.tokenizer import Blanks, Words
 
 SIZES: dict[str, dict[str, int]] = {
     size: {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from ..text import Pair, Read, hold_out, read_parallel, read_table
-from ..tokenizer import Tokenizers
-from ..vocabulary import Vocabulary
+from ..data.text import Pair, Read, hold_out, read_parallel, read_table
+from ..data.tokenizer import Tokenizers
+from ..data.vocabulary import Vocabulary
 from .assumptions import kind_of
 
 Tokens = tuple[str, ...]

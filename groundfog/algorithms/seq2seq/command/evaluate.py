@@ -10,7 +10,7 @@ from . import asking, data
 
 if TYPE_CHECKING:
     from ..report import Evaluation
-    from ..translation import Translator
+    from ..search.translation import Translator
 
 
 @click.command(cls=asking.Command)

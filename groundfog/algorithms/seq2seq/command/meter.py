@@ -6,7 +6,7 @@ import time
 from typing import TextIO
 
 from ..hyperparameters import Hyperparameters
-from ..progress import Checkpoint, Finished, Progress, Record, Started
+from ..learning.progress import Checkpoint, Finished, Progress, Record, Started
 
 _SELDOM = 30.0
 """Seconds between two lines where nobody looks on."""

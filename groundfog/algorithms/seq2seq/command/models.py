@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from ..errors import InputFault
 
 if TYPE_CHECKING:
-    from ..ensemble import Ensemble
     from ..model import Seq2Seq
+    from ..search.ensemble import Ensemble
 
 
 def open_model(path: Path) -> "Seq2Seq | Ensemble":
     """:raises InputFault: there is no model of ours."""
-    from ..ensemble import load
+    from ..search.ensemble import load
 
     if path.is_dir():
         return load(path)
@@ -30,8 +30,8 @@ def open_model(path: Path) -> "Seq2Seq | Ensemble":
 
 def open_models(paths: Sequence[Path]) -> "Seq2Seq | Ensemble":
     """Several are an ensemble."""
-    from ..ensemble import Ensemble
     from ..model import Seq2Seq
+    from ..search.ensemble import Ensemble
 
     opened = [open_model(path) for path in paths]
     if len(opened) == 1:

@@ -16,10 +16,10 @@ from typing import Any
 
 import click
 
+from ..data.recordio import write_pairs
+from ..data.tokenizer import FILE as TOKENIZER_FILE
+from ..data.vocabulary import Vocabulary
 from ..errors import InputFault
-from ..recordio import write_pairs
-from ..tokenizer import FILE as TOKENIZER_FILE
-from ..vocabulary import Vocabulary
 from . import asking, data
 from .assumptions import LONGEST
 

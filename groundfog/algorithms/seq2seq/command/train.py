@@ -27,9 +27,9 @@ from .meter import Meter
 from .prepare import prepared_hyperparameters
 
 if TYPE_CHECKING:
-    from ..batching import Corpus
+    from ..data.batching import Corpus
+    from ..data.windows import Windows
     from ..model import Seq2Seq
-    from ..windows import Windows
 
 STOPPED = 130
 """The exit code of what Ctrl-C ended, as shells have it."""
@@ -119,8 +119,8 @@ def _lesson(given: dict[str, Any], size: str, chosen: dict[str, Any]) -> Lesson:
 
 def _prepared(folder: Path, size: str, chosen: dict[str, Any]) -> Lesson:
     """From what `prepare` made, or from any folder that looks like the built-in algorithm's channels."""
-    from ..channels import read_channels
-    from ..tokenizer import Tokenizers
+    from ..data.channels import read_channels
+    from ..data.tokenizer import Tokenizers
 
     known = prepared_hyperparameters(folder)
     options = Hyperparameters.of(known | chosen)
@@ -140,7 +140,7 @@ def _model(options: dict[str, Any]) -> "Seq2Seq":
 
 
 def _corpus(model: "Seq2Seq", pairs: list[tuple[data.Tokens, data.Tokens]]) -> "Corpus":
-    from ..batching import Corpus
+    from ..data.batching import Corpus
 
     (source, target), options = model.vocabularies, model.hyperparameters
     ids = ((source.encode(left), target.encode(right)) for left, right in pairs)

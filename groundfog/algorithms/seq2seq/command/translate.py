@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from ..data.text import LONGEST_LINE, decoded
 from ..errors import InputFault
-from ..text import LONGEST_LINE, decoded
 from . import asking
 
 if TYPE_CHECKING:
-    from ..constraints import Lexicon
-    from ..translation import Translation, Translator
+    from ..search.constraints import Lexicon
+    from ..search.translation import Translation, Translator
 
 WINDOW = 512
 """Lines that are translated together at most."""
@@ -81,7 +81,7 @@ def _options(
     attention: bool,
 ) -> dict[str, Any]:
     """Those of `Translator.translate`."""
-    from ..risk import edit_distance
+    from ..search.risk import edit_distance
 
     return {
         "beam_size": beam,
@@ -94,7 +94,7 @@ def _options(
 
 
 def _lexicon(file: Path, translator: "Translator") -> "Lexicon":
-    from ..constraints import Lexicon
+    from ..search.constraints import Lexicon
 
     with file.open("rb") as stream:
         lines = list(_lines_of(stream, file.name))

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..batching import Source
-from ..encoder import Encoder
-from ..network import Network
-from ..vocabulary import BEGIN, PAD
+from ..data.batching import Source
+from ..data.vocabulary import BEGIN, PAD
+from ..network.encoder import Encoder
+from ..network.network import Network
 from .recurrent import RecurrentEncoder
 
 

@@ -9,8 +9,8 @@ Letters: S source positions   B sources   I width of a layer's input   H of its 
 import torch
 from torch import Tensor, nn
 
-from ..batching import Source
-from ..encoder import Encoded, Encoder, real
+from ..data.batching import Source
+from ..network.encoder import Encoded, Encoder, real
 
 _FLOAT = 1
 """As ONNX numbers its types."""

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from .. import kernels
+from ..data.tokenizer import FILE as TOKENIZER_FILE
+from ..data.vocabulary import BEGIN
 from ..errors import InputFault
-from ..network import Network
-from ..tokenizer import FILE as TOKENIZER_FILE
-from ..vocabulary import BEGIN
+from ..network.network import Network
 from .graphs import EncoderGraph, StepGraph, leaves
 
 if TYPE_CHECKING:

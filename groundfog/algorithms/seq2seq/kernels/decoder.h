@@ -1,4 +1,4 @@
-// The usual decoder (LSTM) in eval mode, a step of many hypotheses at a time; `../decoder.py` says what is computed.
+// The usual decoder (LSTM) in eval mode, a step of many hypotheses at a time; `../network/decoder.py` says what is computed.
 //
 // Hypotheses that continue the same one share its h and h~, hence their product with the first cell's matrix, most of a
 // step's work: it is made once for each hypothesis that is continued, not for each that continues it.

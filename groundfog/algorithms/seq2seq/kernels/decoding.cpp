@@ -1,5 +1,5 @@
-// Search in compiled steps: whole sources in and whole targets out, so that no step costs a call. `../beam.py` tells
-// the same search in PyTorch and says what it means; `../decoding.py` calls this one. Finished hypotheses cost nothing.
+// Search in compiled steps: whole sources in and whole targets out, so that no step costs a call. `../search/beam.py` tells
+// the same search in PyTorch and says what it means; `decoding.py` calls this one. Finished hypotheses cost nothing.
 
 #include <limits>
 #include <memory>

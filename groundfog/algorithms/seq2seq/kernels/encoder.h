@@ -1,5 +1,5 @@
 // The usual encoder (LSTM) in eval mode, over plain rows of floats, and what it shares with the decoder;
-// `../encoder.py` says what is computed here and why.
+// `../network/encoder.py` says what is computed here and why.
 //
 // Nothing is padded. Positions of all sources lie in one row, and the longest source comes first, so that those still
 // read at step t are the first ones.

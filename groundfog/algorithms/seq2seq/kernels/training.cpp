@@ -1,6 +1,6 @@
 // The recurrent loops of training and their derivatives, a whole sequence in one call.
 //
-// What is computed here stands in PyTorch in cells.py (`lstm_gates`), decoder.py (`Decoder._step_by_step`) and
+// What is computed here stands in PyTorch in network/cells.py (`lstm_gates`), decoder.py (`Decoder._step_by_step`) and
 // unrolled.py, which the tests hold it to. Every argument is a contiguous float32 tensor's memory; with `half` the
 // factors of the products are rounded to bfloat16, nothing else is.
 //

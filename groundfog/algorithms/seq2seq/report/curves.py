@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..progress import Checkpoint, Finished, Progress, Record, Started
+from ..learning.progress import Checkpoint, Finished, Progress, Record, Started
 
 _MOST_POINTS = 600
 _HIGHEST_LOSS = 50.0

@@ -16,7 +16,7 @@ from ..hyperparameters import Hyperparameters
 from .curves import Curves
 
 if TYPE_CHECKING:
-    from ..translation import Translator
+    from ..search.translation import Translator
     from .evaluation import Evaluation
 
 PAGE, NUMBERS = "report.html", "report.json"

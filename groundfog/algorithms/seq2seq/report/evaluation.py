@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data.vocabulary import Sentence
 from ..errors import InputFault
-from ..scores import bleu, chrf
-from ..vocabulary import Sentence
+from ..learning.scores import bleu, chrf
 from .analysis import Analysis, Example, analyse
 from .document import About, Report, curves_of
 
 if TYPE_CHECKING:
-    from ..translation import Translator
+    from ..search.translation import Translator
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from html import escape
 
 import numpy as np
 
-from ..vocabulary import Sentence, tokens_of
+from ..data.vocabulary import Sentence, tokens_of
 from .analysis import Confusion
 from .marks import shortened, visible
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..batching import Corpus
-from ..progress import Listener, Progress, Record
+from ..data.batching import Corpus
+from ..learning.progress import Listener, Progress, Record
 from .curves import Curves
 from .document import About, Report
 from .evaluation import Evaluation, evaluate

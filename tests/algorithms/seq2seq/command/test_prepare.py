@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from groundfog.algorithms.seq2seq import Hyperparameters, Seq2Seq
-from groundfog.algorithms.seq2seq.channels import read_channels
-from groundfog.algorithms.seq2seq.recordio import read_pairs
-from groundfog.algorithms.seq2seq.text import read_table
-from groundfog.algorithms.seq2seq.vocabulary import Vocabulary
+from groundfog.algorithms.seq2seq.data.channels import read_channels
+from groundfog.algorithms.seq2seq.data.recordio import read_pairs
+from groundfog.algorithms.seq2seq.data.text import read_table
+from groundfog.algorithms.seq2seq.data.vocabulary import Vocabulary
 
 from .conftest import QUICK, Run
 

@@ -11,14 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from groundfog.algorithms.seq2seq import Seq2Seq, compiled, kernels
-from groundfog.algorithms.seq2seq.batching import Batch, Corpus
-from groundfog.algorithms.seq2seq.cells import lstm_gates
-from groundfog.algorithms.seq2seq.compiled import LinearByKernels, LSTMByKernels, UnrolledByKernels
+from groundfog.algorithms.seq2seq import Seq2Seq, kernels
+from groundfog.algorithms.seq2seq.data.batching import Batch, Corpus
 from groundfog.algorithms.seq2seq.hyperparameters import Hyperparameters
-from groundfog.algorithms.seq2seq.network import Network, initialise
-from groundfog.algorithms.seq2seq.scores import loss_of
-from groundfog.algorithms.seq2seq.unrolled import Unrolled
+from groundfog.algorithms.seq2seq.kernels import training as compiled
+from groundfog.algorithms.seq2seq.kernels.training import LinearByKernels, LSTMByKernels, UnrolledByKernels
+from groundfog.algorithms.seq2seq.learning.scores import loss_of
+from groundfog.algorithms.seq2seq.network.cells import lstm_gates
+from groundfog.algorithms.seq2seq.network.network import Network, initialise
+from groundfog.algorithms.seq2seq.network.unrolled import Unrolled
 
 pytestmark = pytest.mark.skipif(kernels.library("training") is None, reason="there is no C++ compiler")
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from groundfog.algorithms.seq2seq.learning.scores import edits
 from groundfog.algorithms.seq2seq.report.analysis import Example, align, analyse
-from groundfog.algorithms.seq2seq.scores import edits
 
 TOKENS = st.lists(st.sampled_from("abcd"), max_size=8)
 

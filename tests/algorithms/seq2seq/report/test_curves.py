@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from groundfog.algorithms.seq2seq.progress import Checkpoint, Finished, Progress, Started
+from groundfog.algorithms.seq2seq.learning.progress import Checkpoint, Finished, Progress, Started
 from groundfog.algorithms.seq2seq.report.curves import Curves
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundfog.algorithms.seq2seq import Hyperparameters
-from groundfog.algorithms.seq2seq.progress import Checkpoint, Finished, Progress, Started
+from groundfog.algorithms.seq2seq.learning.progress import Checkpoint, Finished, Progress, Started
 from groundfog.algorithms.seq2seq.report import Evaluation, heat_map
 from groundfog.algorithms.seq2seq.report.analysis import Example, analyse
 from groundfog.algorithms.seq2seq.report.curves import Curves

@@ -50,7 +50,7 @@ def test_a_training_keeps_a_report_up_to_date_and_ends_it_with_an_evaluation(
 def test_the_curves_of_a_training_that_was_stopped_go_on(
     quick: dict[str, Any], digits: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("groundfog.algorithms.seq2seq.train.REPORT_EVERY", 2)
+    monkeypatch.setattr("groundfog.algorithms.seq2seq.learning.train.REPORT_EVERY", 2)
 
     def fit(folder: str, stop_at: int | None, checkpoints: Path) -> dict[str, Any]:
         stop = threading.Event()

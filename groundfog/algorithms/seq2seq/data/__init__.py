@@ -1,0 +1,1 @@
+"""What there is to learn from: text, tokens, vocabularies, records, batches."""

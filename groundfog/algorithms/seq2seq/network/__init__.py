@@ -1,0 +1,1 @@
+"""The network: encoders, decoders, and what they are made of."""
