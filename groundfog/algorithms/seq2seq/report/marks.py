@@ -4,6 +4,8 @@ import unicodedata
 from collections.abc import Sequence
 from html import escape
 
+from ..data.tokenizer import GLUE
+
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Controls, marks of direction, halves of pairs, unassigned places, ends of lines."""
 
@@ -15,7 +17,9 @@ def visible(token: str) -> str:
     """
     if token.isalnum():
         return token
-    return "".join(f"\\u{ord(sign):04x}" if _hidden(sign) else sign for sign in token) or "\\u2205"
+    # Few fonts have the sign that stands for "no blank before".
+    signs = token.replace(GLUE, "·")
+    return "".join(f"\\u{ord(sign):04x}" if _hidden(sign) else sign for sign in signs) or "\\u2205"
 
 
 def text(token: object) -> str:
