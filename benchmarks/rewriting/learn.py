@@ -19,11 +19,16 @@ from groundfog.algorithms.seq2seq.learning.progress import Record
 DIRECTIONS = {"written to said": 1, "said to written": -1}
 OPTIONS = {
     "rnn_num_hidden": 256,
+    "num_layers_encoder": 2,
+    "rnn_bidirectional_layers": 2,
     "num_embed_source": 128,
     "num_embed_target": 128,
     "batch_size": 32,
     "learning_rate": 0.002,
     "lr_scheduler_type": "linear",
+    "embed_dropout_source": 0.1,
+    "rnn_encoder_hidden_dropout": 0.2,
+    "rnn_decoder_hidden_dropout": 0.2,
 }
 
 
@@ -31,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pairs", type=int, default=6000, help="to learn from")
     parser.add_argument("--held-out", type=int, default=1000)
-    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--direction", choices=DIRECTIONS, action="append")
     options = parser.parse_args()
