@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -102,6 +103,7 @@ def serve(**given: Any) -> None:
             url = f"http://{_named(settings.host)}:{listening.getsockname()[1]}"
             with app.announced(settings.home, url):
                 _greet(settings, url, engine)
+                _build_kernels()
                 uvicorn.Server(config).run(sockets=[listening])
     except BlockingIOError:
         raise click.ClickException(
@@ -318,6 +320,13 @@ def _greet(settings: Settings, url: str, engine: "Engine") -> None:
     if settings.host not in ("127.0.0.1", "::1", "localhost"):
         click.echo("  note     not on loopback: whoever reaches this port and has a key can use it, without TLS")
     sys.stdout.flush()
+
+
+def _build_kernels() -> None:
+    """In the background, what seq2seq compiles for this processor: behind its wall each job would build its own."""
+    command = [sys.executable, "-m", "groundfog.algorithms.seq2seq.kernels"]
+    quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    threading.Thread(target=subprocess.run, args=(command,), kwargs=quiet, daemon=True).start()
 
 
 def _log_to(home: Path) -> None:

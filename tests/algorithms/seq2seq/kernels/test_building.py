@@ -2,6 +2,8 @@
 
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,3 +99,12 @@ def test_the_folders_are_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert beside.parent == Path(kernels.__file__).parent
     assert home.is_relative_to(tmp_path)
     assert str(os.getuid()) in temporary.name
+
+
+@pytest.mark.skipif(kernels.library("training") is None, reason="there is no C++ compiler")
+def test_the_kernels_can_be_built_beforehand() -> None:
+    command = [sys.executable, "-m", "groundfog.algorithms.seq2seq.kernels"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    built = dict(line.split(": ") for line in said)
+    assert sorted(built) == ["decoding", "training"]
+    assert all(Path(file).is_file() for file in built.values())
