@@ -40,7 +40,6 @@ def assemble(settings: Settings) -> Engine:
     resources, logs = Resources(state), Logs(home / "logs", state)
     objects = Objects(home / "objects", durable=settings.durable)
     launcher = Local(home / "runs", sandbox=Sandbox(settings.sandbox), warm=settings.warm)
-    launcher.sweep(lambda directory: resources.mention(directory.name))
     owner = f"arn:aws:sts::{settings.account}:assumed-role/{OWNER}/owner"
     return Engine(
         objects=objects,

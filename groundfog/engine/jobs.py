@@ -149,6 +149,8 @@ class Jobs:
 
     def start(self) -> None:
         """Go on with what an earlier server left, what was training first, and take new jobs."""
+        # Not where the engine is put together: `groundfog status` does that beside a server at work.
+        self._launcher.sweep(lambda directory: self._resources.mention(directory.name))
         self._workers = ThreadPoolExecutor(self._at_once, thread_name_prefix=self._kind)
         left = self._resources.in_status(self._kind, "InProgress", "Stopping")
         for resource in sorted(left, key=lambda one: progress_of(one).step == "queued"):

@@ -98,7 +98,8 @@ def _can_be_written(folder: Path) -> bool:
 
 def _is_ours(folder: Path) -> bool:
     """Whether nobody else could have put a library there: in /tmp any user may make a folder of any name."""
-    status = folder.stat()
+    # A link of somebody else's could lead to a folder of ours now, and elsewhere a moment later.
+    status = folder.lstat()
     trusted = {os.getuid(), 0, _SOURCES.stat().st_uid}
     return status.st_uid in trusted and not status.st_mode & stat.S_IWOTH
 

@@ -108,3 +108,10 @@ def test_the_kernels_can_be_built_beforehand() -> None:
     built = dict(line.split(": ") for line in said)
     assert sorted(built) == ["decoding", "training"]
     assert all(Path(file).is_file() for file in built.values())
+
+
+def test_a_link_is_not_trusted_wherever_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "ours").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "ours")
+    assert kernels._is_ours(tmp_path / "ours")
+    assert not kernels._is_ours(tmp_path / "link")
