@@ -1,15 +1,15 @@
 """What each AWS service MEANS, in terms of the engine.
 
 A module (or folder) here is named as botocore names the service, with `_` for `-` and a trailing `_` where Python
-wants one; a public function in it is named as boto3 names the operation: `client.create_training_job(...)` in a
-notebook lands in `create_training_job` here. There is no other registry.
+wants one; a public function of `(engine, caller, request)` in it is named as boto3 names the operation:
+`client.create_training_job(...)` in a notebook lands in `create_training_job` here. There is no other registry.
 """
 
 import functools
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
 from groundfog.engine import Engine
@@ -29,8 +29,12 @@ def _handlers(engine: Engine, name: str) -> dict[str, Handler]:
         operation: functools.partial(function, engine)
         for module in _modules(name)
         for operation, function in inspect.getmembers(module, inspect.isfunction)
-        if function.__module__ == module.__name__ and not operation.startswith("_")
+        if function.__module__ == module.__name__ and not operation.startswith("_") and _is_handler(function)
     }
+
+
+def _is_handler(function: Callable[..., object]) -> bool:
+    return [*inspect.signature(function).parameters] == ["engine", "caller", "request"]
 
 
 def _modules(name: str) -> Iterator[ModuleType]:

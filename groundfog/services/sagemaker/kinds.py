@@ -26,9 +26,11 @@ class Kind:
     """As AWS's messages call it: `endpoint configuration`."""
     member: str
     """Its name in requests: `EndpointConfigName`."""
+    lowers: bool = True
+    """Whether ARNs have the name in lower case; jobs' have it as it was given."""
 
     def arn(self, caller: Caller, name: str) -> str:
-        return caller.arn("sagemaker", f"{self.kind}/{name.lower()}")
+        return caller.arn("sagemaker", f"{self.kind}/{name.lower() if self.lowers else name}")
 
     def name(self, request: Parameters) -> str:
         """Of the one that is to be made."""
@@ -95,6 +97,14 @@ class Kind:
 MODEL = Kind(kind="model", noun="model", member="ModelName")
 ENDPOINT_CONFIG = Kind(kind="endpoint-config", noun="endpoint configuration", member="EndpointConfigName")
 ENDPOINT = Kind(kind="endpoint", noun="endpoint", member="EndpointName")
+TRAINING_JOB = Kind(kind="training-job", noun="training job", member="TrainingJobName", lowers=False)
+
+
+class Invalid(Refusal):
+    """What AWS's models allow and AWS does not."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("ValidationException", text)
 
 
 class Unwritten(Refusal):
