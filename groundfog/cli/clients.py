@@ -1,0 +1,47 @@
+"""`groundfog env` and `groundfog exec`: AWS's clients turned to a server of ours."""
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+
+import click
+
+from groundfog.cli.options import HOME, settings_of
+from groundfog.cli.servers import environment, server_of_our_own
+from groundfog.settings import Settings
+
+
+@click.command()
+@HOME
+def env(home: str | None) -> None:
+    """Print what to export: eval $(groundfog env)."""
+    for name, value in environment(settings_of({"home": home})).items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+    click.echo("unset AWS_PROFILE AWS_SESSION_TOKEN")
+
+
+@click.command(name="exec", context_settings={"ignore_unknown_options": True})
+@HOME
+@click.option("--serve", "own", is_flag=True, help="Start a server on a free port for as long as the command runs.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def exec_(home: str | None, own: bool, command: tuple[str, ...]) -> None:
+    """Run COMMAND with AWS's clients turned to this server: groundfog exec -- python train.py"""
+    settings = settings_of({"home": home})
+    if own:
+        with server_of_our_own(settings):
+            sys.exit(_run(settings, command))
+    sys.exit(_run(settings, command))
+
+
+def _run(settings: Settings, command: tuple[str, ...]) -> int:
+    """The command's exit code, as a shell has it. Ctrl-C is the command's to answer; we are there until it has."""
+    around = {name: value for name, value in os.environ.items() if name not in ("AWS_PROFILE", "AWS_SESSION_TOKEN")}
+    if shutil.which(command[0]) is None:
+        raise click.ClickException(f"{command[0]}: no such command")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGINT, lambda *_: None)
+    code = subprocess.run(command, env=around | environment(settings), check=False).returncode
+    return code if code >= 0 else 128 - code

@@ -1,0 +1,89 @@
+"""`groundfog status` and `groundfog logs`: what is and was, read beside the server that writes it."""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from groundfog.cli.options import HOME, settings_of
+from groundfog.cli.servers import engine_to_read, running
+
+if TYPE_CHECKING:
+    from groundfog.engine import Engine
+
+
+@click.command()
+@HOME
+def status(home: str | None) -> None:
+    """Say whether a server runs, and what it is doing."""
+    settings = settings_of({"home": home})
+    server = running(settings.home)
+    click.echo(f"server     {server['url']} (pid {server['pid']})" if server else "server     not running")
+    click.echo(f"home       {settings.home}")
+    if not (settings.home / "state.db").exists():
+        return
+    engine = engine_to_read(settings)
+    for kind, title in (
+        ("training-job", "training jobs"),
+        ("transform-job", "transform jobs"),
+        ("endpoint", "endpoints"),
+    ):
+        from groundfog.engine.resources import Wanted
+
+        found, more = engine.resources.page(kind, Wanted(limit=20))
+        click.echo(f"\n{title}" + (" (the newest 20)" if more else "" if found else ": none"))
+        for resource in found:
+            created = time.strftime("%Y-%m-%d %H:%M", time.localtime(resource.created))
+            click.echo(f"  {resource.status:<12} {created}  {resource.name}")
+
+
+@click.command()
+@HOME
+@click.argument("name")
+@click.option("--follow", is_flag=True, help="Go on as lines appear, until the job ends.")
+def logs(home: str | None, name: str, follow: bool) -> None:
+    """Print what the training job, transform job or endpoint NAME has said."""
+    from groundfog.engine.errors import Missing
+
+    settings = settings_of({"home": home})
+    engine = engine_to_read(settings)
+    for kind, group, prefix in (
+        ("training-job", "/aws/sagemaker/TrainingJobs", f"{name}/"),
+        ("transform-job", "/aws/sagemaker/TransformJobs", f"{name}/"),
+        ("endpoint", f"/aws/sagemaker/Endpoints/{name}", ""),
+    ):
+        try:
+            engine.resources.find(kind, name)
+        except Missing:
+            continue
+        for line in _lines(engine, kind, name, group, prefix, follow):
+            click.echo(line)
+        return
+    raise click.ClickException(f"no job or endpoint {name} in {settings.home}: see `groundfog status`")
+
+
+def _lines(engine: "Engine", kind: str, name: str, group: str, prefix: str, follow: bool) -> Iterator[str]:
+    """What has been said, stream after stream; with `follow`, also what is being said, until it has ended."""
+    from groundfog.engine.errors import Missing
+    from groundfog.engine.logs import Span
+
+    read: dict[str, int] = {}
+    while True:
+        try:
+            living = engine.resources.find(kind, name).status in _LIVING
+            streams = [stream.name for stream in engine.logs.streams(group, prefix=prefix)]
+        except Missing:
+            living, streams = engine.resources.has(kind, name), []
+        for stream in streams:
+            while events := (
+                page := engine.logs.read(group, stream, start=read.get(stream, 0), limit=1000, span=Span())
+            ).events:
+                read[stream] = page.after
+                yield from (event.message for event in events)
+        if not (follow and living):
+            return
+        time.sleep(0.2)
+
+
+_LIVING = ("InProgress", "Stopping", "Creating", "Updating", "SystemUpdating", "RollingBack", "InService")
