@@ -67,7 +67,7 @@ class Job:
 
     @classmethod
     def read(cls, document: Document) -> "Job":
-        program = Program(**{**document["program"], "arguments": tuple(document["program"]["arguments"])})
+        program = Program.read(document["program"])
         channels = tuple(Channel(**channel) for channel in document["channels"])
         return cls(**{**document, "program": program, "channels": channels})
 

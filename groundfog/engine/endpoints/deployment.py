@@ -54,6 +54,5 @@ class Deployment:
 
 
 def _variant(document: Mapping[str, Any]) -> Variant:
-    program = {**document["program"], "arguments": tuple(document["program"]["arguments"])}
     model = None if document["model"] is None else tuple(document["model"])
-    return Variant(**{**document, "program": Program(**program), "model": model})
+    return Variant(**{**document, "program": Program.read(document["program"]), "model": model})

@@ -9,9 +9,10 @@ read.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 Phase = Literal["starting", "running", "exited", "lost"]
+Network = Literal["none", "server", "open"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,28 @@ class Program:
     """From SIGTERM to SIGKILL."""
     trusted: bool = False
     """Ours, not a user's: may run in a plain process where no sandbox can be had."""
+    python: str = ""
+    """The interpreter; empty: the server's own. Another one finds of ours `groundfog.opt_ml` alone."""
+    readable: tuple[str, ...] = ()
+    """Further folders that the program may read, where they are: an environment, for one."""
+    network: Network = "server"
+    """What is reached beside the other hosts of the job. `server`: this server, at the URL that the environment names;
+    `none`: the same, but without a key pair to ask it anything; `open`: whatever this machine reaches."""
+    host: str = "algo-1"
+    """Its name, one of `hosts`."""
+    hosts: tuple[str, ...] = ("algo-1",)
+    """All hosts of the job: they find each other by these names."""
+    neighbour: str = ""
+    """The directory of the job's first host, which is started before this one; empty in the first. A host that starts
+    again joins the others only if it is not the first: where the first was lost, all must start again."""
+    identity: str = ""
+    """In whose name it may ask the server: it gets a key pair of its own, which dies with its directory."""
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> "Program":
+        """What `asdict` made of one, also by way of JSON, also before all these fields were there."""
+        lists = {name: tuple(value) for name, value in document.items() if isinstance(value, list | tuple)}
+        return cls(**{**document, **lists})
 
 
 @dataclass(frozen=True, kw_only=True)

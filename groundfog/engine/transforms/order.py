@@ -40,6 +40,6 @@ class Transform:
 
     @classmethod
     def read(cls, document: Document) -> "Transform":
-        program = Program(**{**document["program"], "arguments": tuple(document["program"]["arguments"])})
+        program = Program.read(document["program"])
         model = None if document["model"] is None else tuple(document["model"])
         return cls(**{**document, "program": program, "model": model, "source": Channel(**document["source"])})

@@ -1,6 +1,7 @@
 # ruff: noqa: T201
 """What the tests run behind the treaty: `python -m probe_program WISH...`, standard library only."""
 
+import importlib
 import json
 import os
 import resource
@@ -73,6 +74,21 @@ def show(*_: str) -> None:
             }
         )
     )
+
+
+def find(*modules: str) -> None:
+    found = []
+    for module in modules:
+        try:
+            importlib.import_module(module)
+            found.append(module)
+        except ImportError:
+            pass
+    print(json.dumps({"modules": found, "prefix": sys.prefix, "path": os.environ["PATH"]}))
+
+
+def read(path: str) -> None:
+    print(Path(path).read_text())
 
 
 def learn() -> None:

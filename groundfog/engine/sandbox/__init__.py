@@ -3,6 +3,8 @@
 Behind bubblewrap a program finds `/opt/ml` (its inputs read-only), a `/tmp` of its own, the system and the Python
 environment read-only, and nothing else: no home, no other job, no network, no process but its own, no capability,
 and it is no user of this machine. Nothing that it leaves behind is to be believed: see `within`.
+
+    python    what must be in sight for an interpreter to run, and where it finds what is ours
 """
 
 import functools
@@ -10,18 +12,16 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from groundfog.engine.errors import Unfit
 from groundfog.engine.launch import Program
+from groundfog.engine.sandbox.python import TREATY, TREATY_INSIDE, Interpreter
 from groundfog.opt_ml.layout import Layout
 
-_PACKAGE = Path(__file__).parents[1]
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _CONFIGURATION = (
     "/etc/alternatives",
@@ -36,6 +36,7 @@ _DEVICES = ("/dev/nvidia*", "/dev/dri")
 _STEERING = ("PYTHON", "LD_", "GLIBC_")
 """Variables by which a user could make a program of ours, where no wall is, load what is the user's."""
 _MOST_PROCESSES = 4096
+_NOTHING = Program(module="", arguments=())
 _FIRST_USER, _USERS = 200_000, 100_000
 
 
@@ -79,7 +80,7 @@ class Sandbox:
             directory = Path(folder)
             prepare(directory)
             self.hand_over(directory)
-            trial = self._walled(directory, ["test", "-x", sys.executable])
+            trial = self._walled(directory, _NOTHING, ["test", "-x", sys.executable])
             try:
                 tried = subprocess.run(trial.command, env=dict(trial.environment), capture_output=True, timeout=30)
             except subprocess.TimeoutExpired:
@@ -94,7 +95,7 @@ class Sandbox:
     def confine(self, directory: Path, program: Program) -> Confined:
         """How to run the program in the host's directory. Raises Unfit where that would not be safe."""
         if self.walled:
-            return self._walled(directory, _python(program), program.environment)
+            return self._walled(directory, program)
         if self._wanted and not program.trusted:
             raise Unfit(f"User code is not run without a sandbox, and {self.missing}")
         return self._plain(directory, program)
@@ -117,80 +118,94 @@ class Sandbox:
                     os.chown(path, user, user, follow_symlinks=False)
 
     def _plain(self, directory: Path, program: Program) -> Confined:
-        root = directory / "opt_ml"
+        root, interpreter = directory / "opt_ml", Interpreter(program, self._modules)
         given = {
             name: value
             for name, value in program.environment.items()
             if not (self._wanted and name.startswith(_STEERING))
         }
+        treaty = directory / "treaty"
+        for path in () if interpreter.is_ours else TREATY:
+            treaty.joinpath(path.parent.name).mkdir(parents=True, exist_ok=True)
+            link = treaty / path.parent.name / path.name
+            link.unlink(missing_ok=True)
+            link.symlink_to(path)
         return Confined(
-            command=_python(program),
-            environment=self._environment(directory / "tmp", {**given, "SAGEMAKER_BASE_DIR": str(root)}),
+            command=interpreter.command,
+            environment={
+                **_environment(directory / "tmp"),
+                **interpreter.search(treaty),
+                **given,
+                "SAGEMAKER_BASE_DIR": str(root),
+            },
             folder=root,
             nested=0,
             most_processes=None,
         )
 
-    def _walled(
-        self, directory: Path, command: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})
-    ) -> Confined:
-        as_root = os.geteuid() == 0
+    def _walled(self, directory: Path, program: Program, command: Sequence[str] = ()) -> Confined:
+        as_root, interpreter = os.geteuid() == 0, Interpreter(program, self._modules)
         return Confined(
             command=[
                 _bubblewrap() or "bwrap",
                 *("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
-                *("--die-with-parent", "--new-session", "--hostname", "algo-1"),
+                *("--die-with-parent", "--new-session", "--hostname", program.host),
                 *(_ROOT if as_root else ("--unshare-user", "--uid", "1000", "--gid", "1000")),
-                *self._mounts(directory),
+                *_mounts(directory, interpreter),
                 *("--chdir", "/opt/ml", "--"),
                 *(_become(_user(directory)) if as_root else ()),
-                *command,
+                *(command or interpreter.command),
             ],
-            environment=self._environment(Path("/tmp"), environment),  # noqa: S108  its own
+            environment={
+                **_environment(Path("/tmp")),  # noqa: S108  its own
+                **interpreter.search(TREATY_INSIDE),
+                **program.environment,
+            },
             folder=directory,
             nested=2,
             most_processes=_MOST_PROCESSES if as_root else None,
         )
 
-    def _mounts(self, directory: Path) -> Iterator[str]:
-        yield from ("--ro-bind", "/usr", "/usr")
-        for path in map(Path, _SYSTEM):
-            if path.is_symlink():
-                yield from ("--symlink", str(path.readlink()), str(path))
-            elif path.exists():
-                yield from ("--ro-bind", str(path), str(path))
-        yield from ("--proc", "/proc", "--dev", "/dev")
-        for pattern in _DEVICES:
-            for device in Path("/").glob(pattern[1:]):
-                yield from ("--dev-bind", str(device), str(device))
-        # Before the readable folders: a checkout may well lie below /tmp.
-        yield from ("--bind", str(directory / "tmp"), "/tmp")  # noqa: S108  its own
-        readable = [*map(Path, _CONFIGURATION), *_environment_folders(), *self._modules]
-        # bubblewrap would make the folders on the way for root alone.
-        for folder in sorted({parent for path in (*readable, Path("/opt/ml")) for parent in path.parents[:-1]}):
-            yield from ("--perms", "0755", "--dir", str(folder))
-        for path in readable:
-            yield from ("--ro-bind-try", str(path), str(path))
-        opt_ml = directory / "opt_ml"
-        yield from ("--bind", str(opt_ml), "/opt/ml", "--ro-bind", str(opt_ml / "input"), "/opt/ml/input")
-        yield from ("--remount-ro", "/")
 
-    def _environment(self, home: Path, more: Mapping[str, str]) -> dict[str, str]:
-        return {
-            "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
-            "HOME": str(home),
-            "TMPDIR": str(home),
-            "USER": "algo",
-            "LOGNAME": "algo",
-            "LANG": "C.UTF-8",
-            "PYTHONUNBUFFERED": "1",
-            # Threads that wait asleep: where others work too, spinning ones make everything several times slower.
-            # It is read once, when the threads' library is loaded, so a warm interpreter must be born with it.
-            "OMP_WAIT_POLICY": "PASSIVE",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            **({"PYTHONPATH": ":".join(map(str, self._modules))} if self._modules else {}),
-            **more,
-        }
+def _mounts(directory: Path, interpreter: Interpreter) -> Iterator[str]:
+    yield from ("--ro-bind", "/usr", "/usr")
+    for path in map(Path, _SYSTEM):
+        if path.is_symlink():
+            yield from ("--symlink", str(path.readlink()), str(path))
+        elif path.exists():
+            yield from ("--ro-bind", str(path), str(path))
+    yield from ("--proc", "/proc", "--dev", "/dev")
+    for pattern in _DEVICES:
+        for device in Path("/").glob(pattern[1:]):
+            yield from ("--dev-bind", str(device), str(device))
+    # Before the readable folders: a checkout may well lie below /tmp.
+    yield from ("--bind", str(directory / "tmp"), "/tmp")  # noqa: S108  its own
+    readable = {path: path for path in (*map(Path, _CONFIGURATION), *interpreter.folders)}
+    if not interpreter.is_ours:
+        readable |= {TREATY_INSIDE / path.parent.name / path.name: path for path in TREATY}
+    # bubblewrap would make the folders on the way for root alone.
+    for folder in sorted({parent for path in (*readable, Path("/opt/ml")) for parent in path.parents[:-1]}):
+        yield from ("--perms", "0755", "--dir", str(folder))
+    for inside, path in readable.items():
+        yield from ("--ro-bind-try", str(path), str(inside))
+    opt_ml = directory / "opt_ml"
+    yield from ("--bind", str(opt_ml), "/opt/ml", "--ro-bind", str(opt_ml / "input"), "/opt/ml/input")
+    yield from ("--remount-ro", "/")
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return {
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "USER": "algo",
+        "LOGNAME": "algo",
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        # Threads that wait asleep: where others work too, spinning ones make everything several times slower.
+        # It is read once, when the threads' library is loaded, so a warm interpreter must be born with it.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
 
 
 _ROOT = (
@@ -224,10 +239,6 @@ def _bubblewrap() -> str | None:
     return shutil.which("bwrap")
 
 
-def _python(program: Program) -> list[str]:
-    return [sys.executable, "-P", "-m", program.module, *program.arguments]
-
-
 def _become(user: int) -> list[str]:
     nobody = [f"--reuid={user}", f"--regid={user}", "--clear-groups"]
     return ["setpriv", *nobody, "--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--no-new-privs", "--"]
@@ -236,20 +247,6 @@ def _become(user: int) -> list[str]:
 def _user(directory: Path) -> int:
     """A number that no account has, and hardly another host at the same time."""
     return _FIRST_USER + int.from_bytes(directory.name.encode()[:8]) % _USERS
-
-
-def _environment_folders() -> list[Path]:
-    """Where this Python, its packages and ours lie; a virtual environment's interpreter lies elsewhere, by links."""
-    folders = [Path(sys.prefix), Path(sys.base_prefix), Path(sysconfig.get_path("purelib")), _PACKAGE]
-    interpreter = Path(sys.executable)
-    while interpreter.is_symlink():
-        interpreter = interpreter.parent / interpreter.readlink()
-        folders.append(Path(os.path.normpath(interpreter)).parents[1])
-    kept: list[Path] = []
-    for folder in sorted({*folders, interpreter.resolve().parents[1]}):
-        if folder != Path("/") and not any(folder.is_relative_to(other) for other in (Path("/usr"), *kept)):
-            kept.append(folder)
-    return kept
 
 
 def _all_below(folder: Path) -> Iterator[Path]:
