@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from sqlite3 import Connection, IntegrityError
+from sqlite3 import IntegrityError
 from typing import Any
 
 from groundfog.engine.objects.blobs import Blobs, Draft
 from groundfog.engine.objects.records import Attributes, NoBucket, Object, object_of
-from groundfog.engine.state import Database
+from groundfog.engine.state import Connection, Database
 
 Guard = Callable[[Object | None], None]
 """Looks at what stands at a key just before it is replaced or deleted, and raises if that must not be."""

@@ -21,6 +21,7 @@ class Objects:
     """A store in the folder `root`. Blocks; safe for many threads; several processes may share it."""
 
     def __init__(self, root: Path, *, durable: bool = False) -> None:
+        self.root = root
         self._index = Index(root, durable=durable)
         self.listing = Listing(self._index)
         self.uploads = Uploads(self._index)

@@ -6,13 +6,14 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from sqlite3 import Connection, IntegrityError
+from sqlite3 import IntegrityError
 from typing import Unpack
 
 from groundfog.engine.objects.blobs import Draft
 from groundfog.engine.objects.index import Guard, Index, anything, attributes_json
 from groundfog.engine.objects.listing import bound
 from groundfog.engine.objects.records import Attributes, NoBucket, NoUpload, Object, Part, Upload, part_of, upload_of
+from groundfog.engine.state import Connection
 
 
 class Uploads:

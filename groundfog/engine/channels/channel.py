@@ -1,0 +1,48 @@
+"""Which objects a channel is, and how they are handed to the program."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Mode = Literal["File", "Pipe", "FastFile"]
+
+
+class Interrupted(Exception):
+    """Whoever wanted the channel does not want it any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """`if_empty` is what to say if there are no objects."""
+
+    name: str
+    bucket: str
+    prefix: str
+    is_manifest: bool = False
+    attributes: tuple[str, ...] = ()
+    """Of an augmented manifest, which then stands at `prefix`: what of each of its lines is sent, in this order."""
+    is_gzipped: bool = False
+    is_wrapped: bool = False
+    """Each object becomes one RecordIO record."""
+    mode: Mode = "File"
+    seed: int | None = None
+    """The order is another in each epoch, the same on all hosts; None: as it is found."""
+    is_sharded: bool = False
+    """Each host gets its share, not all."""
+    if_empty: str
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> "Channel":
+        return cls(**{**document, "attributes": tuple(document.get("attributes", ()))})
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}"
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of host number `host`, from 0, of `hosts`."""
+
+    host: int = 0
+    hosts: int = 1
