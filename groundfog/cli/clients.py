@@ -6,21 +6,36 @@ import shutil
 import signal
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import click
 
+from groundfog.cli import redirect
 from groundfog.cli.options import HOME, settings_of
 from groundfog.cli.servers import environment, server_of_our_own
 from groundfog.settings import Settings
+
+# Where one of these is set, botocore looks elsewhere than at the key pair and the address that we hand out; so it does
+# for an address of one service alone.
+STRONGER = (
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+)
 
 
 @click.command()
 @HOME
 def env(home: str | None) -> None:
     """Print what to export: eval $(groundfog env)."""
-    for name, value in environment(settings_of({"home": home})).items():
+    around = dict(os.environ)
+    for name, value in turned(settings_of({"home": home}), around).items():
         click.echo(f"export {name}={shlex.quote(value)}")
-    click.echo("unset AWS_PROFILE AWS_SESSION_TOKEN")
+    click.echo(f"unset {' '.join(sorted({*STRONGER, *filter(_is_stronger, around)}))}")
 
 
 @click.command(name="exec", context_settings={"ignore_unknown_options": True})
@@ -38,10 +53,21 @@ def exec_(home: str | None, own: bool, command: tuple[str, ...]) -> None:
 
 def _run(settings: Settings, command: tuple[str, ...]) -> int:
     """The command's exit code, as a shell has it. Ctrl-C is the command's to answer; we are there until it has."""
-    around = {name: value for name, value in os.environ.items() if name not in ("AWS_PROFILE", "AWS_SESSION_TOKEN")}
+    around = {name: value for name, value in os.environ.items() if not _is_stronger(name)}
     if shutil.which(command[0]) is None:
         raise click.ClickException(f"{command[0]}: no such command")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     signal.signal(signal.SIGINT, lambda *_: None)
-    code = subprocess.run(command, env=around | environment(settings), check=False).returncode
+    code = subprocess.run(command, env=around | turned(settings, around), check=False).returncode
     return code if code >= 0 else 128 - code
+
+
+def turned(settings: Settings, around: dict[str, str]) -> dict[str, str]:
+    """What turns the clients in the environment `around` to the server. Raises if none runs."""
+    endpoint = environment(settings)
+    host = urlsplit(endpoint["AWS_ENDPOINT_URL"]).hostname or ""
+    return endpoint | redirect.environment(around, host)
+
+
+def _is_stronger(name: str) -> bool:
+    return name in STRONGER or name.startswith("AWS_ENDPOINT_URL_")
