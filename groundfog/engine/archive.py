@@ -10,7 +10,7 @@ import os
 import shutil
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -22,15 +22,15 @@ _QUICK = 1
 """Weights hardly compress: a higher level costs minutes and gains a percent."""
 
 
-def pack(folder: Path, file: Path) -> int:
-    """Everything below the folder, in the order of names; returns how many files. Links that leave it are left out."""
+def pack(folders: Sequence[Path], file: Path) -> int:
+    """Everything below the folders, as `merged` has it; returns how many files. Links that leave them are left out."""
     packed = 0
     with (
         file.open("wb") as raw,
         gzip.GzipFile("", "wb", _QUICK, raw, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w|", dereference=True) as tar,
     ):
-        for path, name in contents(folder):
+        for path, name in merged(folders):
             tar.add(path, name, recursive=False, filter=_anonymous)
             packed += path.is_file()
     return packed
@@ -53,6 +53,17 @@ def unpack(file: Path, folder: Path, *, most_members: int = MOST_MEMBERS, most_b
         raise Unfit(f"it is no readable tar archive ({error})") from None
     except OSError as error:
         raise Unfit(f"it cannot be unpacked ({error})") from None
+
+
+def merged(folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """What the folders hold together, in the order of names within each. What several have is the first one's."""
+    taken: dict[str, bool] = {}
+    for folder in folders:
+        for path, name in contents(folder):
+            above = (str(parent) for parent in PurePosixPath(name).parents)
+            if name not in taken and not any(taken.get(parent) for parent in above):
+                taken[name] = path.is_file()
+                yield path, name
 
 
 def contents(folder: Path, root: Path | None = None) -> Iterator[tuple[Path, str]]:

@@ -1,6 +1,8 @@
 """How a program's end reads: what became of the job, and why in words that say what to do."""
 
+import math
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -42,18 +44,30 @@ def failed(reason: str) -> Outcome:
     return Outcome(status="Failed", secondary="Failed", reason=reason[:LONGEST_REASON])
 
 
-def judge(host: Host, directory: Path, *, stopping: bool) -> Outcome:
-    """Of a host that has exited."""
-    if host.because == "time limit":
+def judge(ends: Sequence[Host], directories: Mapping[str, Path], *, asked_to_stop: float | None) -> Outcome | None:
+    """Of hosts of which none runs any more, and their directories by name; None if the work was lost with one.
+
+    The first that failed by itself decides. What fails after the job was asked to stop misses who stopped before it.
+    """
+    until = math.inf if asked_to_stop is None else asked_to_stop
+    failures = [
+        (host.ended or 0.0, name, host.exit_code)
+        for host, name in zip(ends, directories, strict=True)
+        if host.exit_code and not host.because and (host.ended or 0.0) < until
+    ]
+    if failures:
+        _, name, exit_code = min(failures)
+        return failed(_reason(exit_code, directories[name], name if len(directories) > 1 else ""))
+    if any(host.because == "time limit" for host in ends):
         return Outcome(status="Stopped", secondary="MaxRuntimeExceeded")
-    if host.because == "stopped" or (stopping and host.exit_code == 0):
+    if asked_to_stop is not None:
         return STOPPED
-    if host.exit_code == 0:
-        return Outcome(status="Completed", secondary="Completed")
-    return failed(_reason(host.exit_code or 0, directory))
+    if any(host.phase == "lost" for host in ends):
+        return None
+    return Outcome(status="Completed", secondary="Completed")
 
 
-def _reason(exit_code: int, directory: Path) -> str:
+def _reason(exit_code: int, directory: Path, name: str) -> str:
     said = _failure_file(directory) or _last_line(directory)
     if said.startswith("ClientError:"):
         return said
@@ -62,7 +76,7 @@ def _reason(exit_code: int, directory: Path) -> str:
             "The program was killed, most likely because it needed more memory than there was. "
             "Try smaller batches, a smaller model or fewer jobs at once. " + said
         ).strip()
-    code = f", exit code: {exit_code}"
+    code = f", exit code: {exit_code}" + (f" on {name}" if name else "")
     return f"AlgorithmError: {said}"[: LONGEST_REASON - len(code)] + code
 
 

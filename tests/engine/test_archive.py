@@ -33,7 +33,7 @@ def test_what_is_packed_comes_out_again(tmp_path: Path) -> None:
     (model / "deep" / "er" / "run.sh").write_text("x")
     (model / "deep" / "er" / "run.sh").chmod(0o755)
     os.link(model / "weights", model / "again")
-    assert archive.pack(model, tmp_path / "model.tar.gz") == 3
+    assert archive.pack([model], tmp_path / "model.tar.gz") == 3
 
     archive.unpack(tmp_path / "model.tar.gz", tmp_path / "out")
     out = tmp_path / "out"
@@ -51,7 +51,7 @@ def test_a_link_that_leaves_the_folder_is_left_out_and_one_that_stays_becomes_a_
     (model / "outer").symlink_to(tmp_path / "secret")
     (model / "folder").symlink_to(tmp_path)
     os.mkfifo(model / "pipe")
-    archive.pack(model, tmp_path / "a.tar.gz")
+    archive.pack([model], tmp_path / "a.tar.gz")
     with tarfile.open(tmp_path / "a.tar.gz") as tar:
         assert {member.name: member.isfile() for member in tar} == {"inner": True, "real": True}
 

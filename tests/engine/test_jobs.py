@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from engine.hosts import program, wait_until
 
-from groundfog.engine import jobs
 from groundfog.engine.channels import Channel, Interrupted
 from groundfog.engine.errors import Busy, Missing, Taken
-from groundfog.engine.jobs import Job, Jobs, Progress, progress_of
+from groundfog.engine.jobs import Job, Jobs, Progress, progress_of, steps
 from groundfog.engine.launch.local import Local
 from groundfog.engine.logs import Logs, Span
 from groundfog.engine.objects import Objects
@@ -185,7 +184,7 @@ def test_a_job_that_is_stopped_while_it_downloads_never_trains(house: House, mon
         wait_until(interrupted)
         raise Interrupted
 
-    monkeypatch.setattr(jobs, "fill", slowly)
+    monkeypatch.setattr(steps, "fill", slowly)
     house.submit("j", "learn", channels=TRAIN)
     wait_until(lambda: house.progress("j").step == "downloading")
     house.jobs.stop("j")
@@ -206,7 +205,7 @@ def test_a_server_that_closes_while_it_downloads_leaves_the_step_to_the_next(
     house.jobs.start()
     house.objects.put("b", "in/a", b"fog")
     with monkeypatch.context() as patched:
-        patched.setattr(jobs, "fill", slowly)
+        patched.setattr(steps, "fill", slowly)
         house.submit("j", "learn", channels=TRAIN, hyperparameters={"greeting": "hello"})
         wait_until(lambda: house.progress("j").step == "downloading")
         house.jobs.close()
@@ -221,7 +220,7 @@ def test_a_bug_of_ours_fails_the_job_and_not_the_server(house: House, monkeypatc
         raise RuntimeError("a bug")
 
     with monkeypatch.context() as patched:
-        patched.setattr(jobs, "fill", fail)
+        patched.setattr(steps, "fill", fail)
         house.submit("j", "learn", channels=TRAIN)
         outcome = house.settled("j").outcome
     assert outcome is not None and str(outcome.reason).startswith("InternalServerError: ")
@@ -328,8 +327,7 @@ def test_links_that_a_program_leaves_are_not_followed(house: House) -> None:
 
 
 def _agent_of(house: House, name: str) -> int:
-    directory = house.progress(name).directory
-    assert directory is not None
+    (directory,) = house.progress(name).directories
     try:
         return int((Path(directory) / "lock").read_text())
     except (FileNotFoundError, ValueError):

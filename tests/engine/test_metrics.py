@@ -18,11 +18,11 @@ def test_what_was_said_last_counts_and_what_is_no_number_is_passed_over(tmp_path
     ]
     log.write_text("".join(f"{int(now * 1000)}\t{line}\n" for line in said))
     assert len(list(backward(log))) == len(said)
-    loss, train = last_metrics(log, DEFINITIONS)
+    loss, train = last_metrics([log], DEFINITIONS)
     assert (loss.name, loss.value) == ("validation:loss", 0.25)
     assert (train.name, train.value) == ("train:loss", 0.0015)
     assert abs(loss.at - now) < 0.01
 
 
 def test_a_log_that_is_not_there_has_none(tmp_path: Path) -> None:
-    assert last_metrics(tmp_path / "log", DEFINITIONS) == ()
+    assert last_metrics([tmp_path / "log"], DEFINITIONS) == ()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from groundfog import app, cli
-from groundfog.engine import jobs
+from groundfog.engine.jobs import steps
 from groundfog.engine.launch import Program
 from groundfog.engine.sandbox import Sandbox
 from groundfog.services.sagemaker import images
@@ -26,7 +26,7 @@ def main() -> None:
     )
     app.Sandbox = lambda mode: Sandbox(mode, modules=[PROGRAMS])  # type: ignore[assignment, misc]
     if step != "none":
-        setattr(jobs, step, held(getattr(jobs, step), home / "held"))
+        setattr(steps, step, held(getattr(steps, step), home / "held"))
     cli.main()
 
 

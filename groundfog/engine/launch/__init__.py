@@ -103,6 +103,10 @@ class Launcher(Protocol):
         """Ask for the end: SIGTERM now, SIGKILL after the program's grace. Returns at once."""
         ...
 
+    def renew(self, directory: Path) -> None:
+        """Make one that has ended or was lost ready to be started again, over what it has written."""
+        ...
+
     def remove(self, directory: Path) -> None:
         """Kill what still runs there and delete the directory."""
         ...

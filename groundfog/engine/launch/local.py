@@ -122,6 +122,11 @@ class Local:
         (directory / "stop").touch()
         _signal(directory, signal.SIGUSR1)
 
+    def renew(self, directory: Path) -> None:
+        # The order last: until it is gone, the host counts as ended or as lost.
+        for name in ("stop", "began", "exit.json", "order.json"):
+            (directory / name).unlink(missing_ok=True)
+
     def remove(self, directory: Path) -> None:
         with self._lock:
             if directory in self._spares:

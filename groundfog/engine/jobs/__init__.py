@@ -1,0 +1,138 @@
+"""Jobs: queued, given their input, trained, and what they made put away.
+
+    queued → downloading → training → uploading → settling → settled
+                             ↑   ↓
+                           restarting
+
+Each step is recorded before it is done, and can be done again: whatever the moment at which the server dies, `start`
+goes on from the step that was recorded. A program that trains needs no server, and is found again.
+
+    documents   what is to be done, and how far it is
+    records     where a job stands, written down in one transaction
+    steps       what is done
+    hosts       the machines of one job: started together, ended together
+"""
+
+import contextlib
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from groundfog.engine.channels import Interrupted
+from groundfog.engine.errors import Busy, Missing, Unfit
+from groundfog.engine.jobs.documents import Job, Progress, Step, Transition, progress_of
+from groundfog.engine.jobs.hosts import Hosts
+from groundfog.engine.jobs.records import Records
+from groundfog.engine.jobs.steps import Steps
+from groundfog.engine.launch import Launcher
+from groundfog.engine.logs import Logs
+from groundfog.engine.objects import Objects
+from groundfog.engine.outcomes import STOPPED, failed
+from groundfog.engine.resources import Document, Resource, Resources
+
+__all__ = ["Job", "Jobs", "Progress", "Step", "Transition", "progress_of"]
+
+_log = logging.getLogger(__name__)
+
+
+class Jobs:
+    """Runs at most `at_once` jobs of a kind, first come, first served."""
+
+    def __init__(
+        self,
+        resources: Resources,
+        objects: Objects,
+        launcher: Launcher,
+        logs: Logs,
+        *,
+        at_once: int = 1,
+        kind: str = "training-job",
+    ) -> None:
+        self._resources, self._launcher = resources, launcher
+        self._kind = kind
+        self._closing = threading.Event()
+        self._records = Records(resources, kind)
+        self._steps = Steps(self._records, objects, launcher, logs, self._closing)
+        self._at_once = at_once
+        self._workers: ThreadPoolExecutor | None = None
+        self._stopping: set[str] = set()
+        """Names of jobs that this server was asked to stop; the status says so too, and survives it."""
+
+    @property
+    def sandboxed(self) -> str:
+        """One line for the one who starts the server."""
+        return self._launcher.describe()
+
+    def start(self) -> None:
+        """Go on with what an earlier server left, what was training first, and take new jobs."""
+        # Not where the engine is put together: `groundfog status` does that beside a server at work.
+        self._launcher.sweep(lambda directory: self._resources.mention(directory.name))
+        self._workers = ThreadPoolExecutor(self._at_once, thread_name_prefix=self._kind)
+        for resource in self._records.unfinished():
+            self._workers.submit(self._run, resource.name)
+        self._launcher.warm_up()
+
+    def close(self) -> None:
+        """Programs run on, and the next server finds them."""
+        self._closing.set()
+        if self._workers is not None:
+            self._workers.shutdown(cancel_futures=True)
+        self._launcher.close()
+
+    def submit(self, name: str, job: Job, *, notes: Document, tags: dict[str, str]) -> Resource:
+        """`notes` are the caller's own, and come back with the resource. Raises Taken."""
+        resource = self._records.add(name, job, notes=notes, tags=tags)
+        if self._workers is not None:
+            self._workers.submit(self._run, name)
+        return resource
+
+    def stop(self, name: str) -> None:
+        """Ask for the end; what was learned by then is kept. Raises Missing, and Busy if it ends or has ended."""
+        progress = self._records.advance(name, "Stopping", "Stopping", only_from=("InProgress",))
+        self._stopping.add(name)
+        if progress.step == "queued":
+            # It waits in line; whoever takes it out finds that there is nothing to do.
+            with contextlib.suppress(Busy):
+                self._records.conclude(name, STOPPED)
+                self._steps.settle(self._records.find(name))
+        elif progress.step == "training":
+            Hosts.of(self._launcher, self._records.find(name)).stop()
+
+    def _run(self, name: str) -> None:
+        """From the step that is recorded to the end, or until the server closes."""
+        try:
+            while not self._closing.is_set():
+                resource = self._records.find(name)
+                if progress_of(resource).step == "settled":
+                    break
+                self._take_step(resource)
+        except Missing:
+            return
+        except Exception:
+            _log.exception("%s %s", self._kind, name)
+            text = "InternalServerError: The server failed; its log says how. Try the job again."
+            self._records.conclude(name, failed(text))
+            self._steps.settle(self._records.find(name))
+        finally:
+            self._stopping.discard(name)
+
+    def _take_step(self, resource: Resource) -> None:
+        name = resource.name
+        try:
+            match progress_of(resource).step:
+                case "settling":
+                    self._steps.settle(resource)
+                case "uploading":
+                    self._steps.upload(resource)
+                case "restarting":
+                    self._steps.restart(resource)
+                case "training":
+                    self._steps.train(resource)
+                case _ if resource.status == "Stopping":
+                    self._records.conclude(name, STOPPED)
+                case _:
+                    self._steps.download(resource, lambda: self._closing.is_set() or name in self._stopping)
+        except (Interrupted, Busy):
+            pass  # It was stopped meanwhile, or the server closes: look again.
+        except Unfit as unfit:
+            self._records.conclude(name, failed(f"ClientError: {unfit}"))

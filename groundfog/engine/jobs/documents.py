@@ -1,0 +1,140 @@
+"""What is known of a job: what is to be done, and how far it is."""
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from groundfog.engine.channels import Channel
+from groundfog.engine.launch import Program
+from groundfog.engine.metrics import Metric
+from groundfog.engine.outcomes import Outcome, Secondary
+from groundfog.engine.resources import Document, Resource
+
+Step = Literal["queued", "downloading", "training", "restarting", "uploading", "settling", "settled"]
+
+_MESSAGES: dict[Secondary, str] = {
+    "Starting": "Starting the training job",
+    "Downloading": "Downloading input data",
+    "Training": "Training image download completed. Training in progress.",
+    "Uploading": "Uploading generated training model",
+    "Stopping": "Stopping the training job",
+    "Stopped": "Training job stopped",
+    "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
+    "Completed": "Training job completed",
+    "Failed": "Training job failed",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is to be done. The three documents are what the program finds in `/opt/ml/input/config`."""
+
+    program: Program
+    channels: tuple[Channel, ...] = ()
+    hyperparameters: dict[str, str] = field(default_factory=dict)
+    input_data_config: dict[str, Any] = field(default_factory=dict)
+    resource_config: dict[str, Any] = field(default_factory=dict)
+    """As the first host reads it. The names in `hosts` are what the job has of hosts."""
+    bucket: str
+    prefix: str
+    """Where the output goes: `<prefix>/model.tar.gz` and `<prefix>/output.tar.gz`."""
+    compress: bool = True
+    log_group: str
+    metrics: dict[str, str] = field(default_factory=dict)
+    """What to look for in the log: regular expressions by metric."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        return tuple(self.resource_config.get("hosts", ("algo-1",)))
+
+    def resource_config_of(self, host: str) -> dict[str, Any]:
+        """As this host reads it."""
+        groups = self.resource_config.get("instance_groups", [])
+        own = next((group for group in groups if host in group["hosts"]), None)
+        mine = own and {
+            "current_instance_type": own["instance_type"],
+            "current_group_name": own["instance_group_name"],
+        }
+        return {**self.resource_config, "current_host": host, **(mine or {})}
+
+    @classmethod
+    def read(cls, document: Document) -> "Job":
+        return cls(
+            **{
+                **document,
+                "program": Program.read(document["program"]),
+                "channels": tuple(Channel(**_with_tuples(channel)) for channel in document["channels"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Transition:
+    """Times are seconds since the epoch."""
+
+    status: Secondary
+    message: str
+    start: float
+    end: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a job is; with the Job and its owner's notes, the document of its resource."""
+
+    step: Step = "queued"
+    transitions: tuple[Transition, ...] = ()
+    directories: tuple[str, ...] = ()
+    """One for each of the job's hosts, in their order, while there are any."""
+    starts: int = 0
+    started: float | None = None
+    ended: float | None = None
+    artifacts: str | None = None
+    """Where the model went: a key in the job's bucket."""
+    outcome: Outcome | None = None
+    metrics: tuple[Metric, ...] = ()
+    """The last of each that the program said."""
+
+    @property
+    def secondary(self) -> Secondary:
+        return self.transitions[-1].status
+
+    @property
+    def asked_to_stop(self) -> float | None:
+        """When, if it was."""
+        return next((one.start for one in self.transitions if one.status == "Stopping"), None)
+
+    @classmethod
+    def read(cls, document: Document) -> "Progress":
+        known = {name: value for name, value in document.items() if name != "directory"}
+        # Until 0.4 a job had one host, and its directory a name of its own.
+        alone = document.get("directory")
+        return cls(
+            **{
+                **known,
+                "directories": tuple(document.get("directories", (alone,) if alone else ())),
+                "transitions": tuple(Transition(**transition) for transition in document["transitions"]),
+                "outcome": document["outcome"] and Outcome(**document["outcome"]),
+                "metrics": tuple(Metric(**metric) for metric in document.get("metrics", ())),
+            }
+        )
+
+    def entering(self, secondary: Secondary) -> "Progress":
+        now = time.time()
+        if self.transitions and self.secondary == secondary:
+            return self
+        ended = tuple(replace(one, end=one.end or now) for one in self.transitions)
+        return replace(self, transitions=(*ended, Transition(secondary, _MESSAGES[secondary], now)))
+
+
+def job_of(resource: Resource) -> Job:
+    return Job.read(resource.document["job"])
+
+
+def progress_of(resource: Resource) -> Progress:
+    return Progress.read(resource.document["progress"])
+
+
+def _with_tuples(document: Document) -> Document:
+    """JSON has lists only."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}

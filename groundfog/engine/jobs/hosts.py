@@ -1,0 +1,69 @@
+"""The hosts of one job: started together, ended together."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from groundfog.engine.jobs.documents import Job, job_of, progress_of
+from groundfog.engine.launch import Host, Launcher, Program
+from groundfog.engine.resources import Resource
+from groundfog.opt_ml.layout import Layout
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """`directories` are in the order of the job's hosts; the first is who the others look for."""
+
+    launcher: Launcher
+    job: Job
+    directories: Sequence[Path]
+
+    @classmethod
+    def of(cls, launcher: Launcher, resource: Resource) -> "Hosts":
+        """Those that the job has now: none before it downloads."""
+        directories = progress_of(resource).directories
+        return cls(launcher, job_of(resource), [Path(directory) for directory in directories])
+
+    @property
+    def layouts(self) -> list[Layout]:
+        return [Layout(directory / "opt_ml") for directory in self.directories]
+
+    @property
+    def named(self) -> Iterator[tuple[str, Path]]:
+        return zip(self.job.hosts, self.directories, strict=True)
+
+    def start(self) -> None:
+        """Those that do not run yet. Raises Unfit if they may not run here."""
+        for host, directory in self.named:
+            if self.launcher.poll(directory).phase == "starting":
+                self.launcher.start(directory, self._program(host))
+
+    def poll(self) -> list[Host]:
+        return [self.launcher.poll(directory) for directory in self.directories]
+
+    def stop(self) -> None:
+        """Ask for the end. Returns at once."""
+        for directory in self.directories:
+            self.launcher.stop(directory)
+
+    def renew(self) -> None:
+        """Ready to be started over what they have written; for hosts that have ended or were lost."""
+        for directory in self.directories:
+            self.launcher.renew(directory)
+
+    def remove(self) -> None:
+        for directory in self.directories:
+            self.launcher.remove(directory)
+
+    def _program(self, host: str) -> Program:
+        first = "" if host == self.job.hosts[0] else str(self.directories[0])
+        return replace(self.job.program, host=host, hosts=self.job.hosts, neighbour=first)
+
+
+def at_work(hosts: Sequence[Host]) -> bool:
+    return any(host.phase in ("starting", "running") for host in hosts)
+
+
+def fell(hosts: Sequence[Host]) -> bool:
+    """Whether one is gone without whom the others are of no use."""
+    return any(host.phase == "lost" or host.exit_code for host in hosts)

@@ -1,0 +1,167 @@
+"""The steps of a job. Each is recorded before it is done, and can be done again."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from groundfog.engine.archive import merged, pack
+from groundfog.engine.channels import fill
+from groundfog.engine.errors import Busy, Missing, Unfit
+from groundfog.engine.jobs.documents import Job, job_of, progress_of
+from groundfog.engine.jobs.hosts import Hosts, at_work, fell
+from groundfog.engine.jobs.records import Records
+from groundfog.engine.launch import Host, Launcher
+from groundfog.engine.logs import Logs
+from groundfog.engine.metrics import last_metrics
+from groundfog.engine.objects import Objects
+from groundfog.engine.outcomes import STOPPED, failed, judge
+from groundfog.engine.resources import Resource
+from groundfog.engine.sandbox import within
+from groundfog.opt_ml.layout import Layout
+
+MOST_STARTS = 2
+"""A job that lost a host is started once more, over its own checkpoints."""
+_GLANCE = 0.05
+"""Seconds between two looks at hosts that run."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """`closing` is set when the server goes: then a step may be left at any point, for the next server to take."""
+
+    records: Records
+    objects: Objects
+    launcher: Launcher
+    logs: Logs
+    closing: threading.Event
+
+    def download(self, resource: Resource, interrupted: Callable[[], bool]) -> None:
+        name, job = resource.name, job_of(resource)
+        Hosts.of(self.launcher, resource).remove()
+        hosts = self._make_hosts(resource)
+        if not self.objects.has_bucket(job.bucket):
+            raise Unfit(f"The bucket {job.bucket} of S3OutputPath does not exist. Create it, and start the job again.")
+        for host, layout in zip(job.hosts, hosts.layouts, strict=True):
+            self._fill(job, layout, interrupted)
+            layout.configure(job.hyperparameters, job.input_data_config, job.resource_config_of(host))
+        self.records.advance(name, "Training", only_from=("InProgress",), step="training", starts=1)
+
+    def train(self, resource: Resource) -> None:
+        name, hosts = resource.name, Hosts.of(self.launcher, resource)
+        if resource.status == "Stopping":
+            hosts.stop()
+        first = int(progress_of(resource).started or time.time())
+        for host, directory in hosts.named:
+            self.logs.attach(hosts.job.log_group, f"{name}/{host}-{first}", directory / "log")
+        hosts.start()
+        ends = self._watch(hosts)
+        if ends is not None:
+            self._end_training(name, hosts, ends)
+
+    def restart(self, resource: Resource) -> None:
+        """All hosts, over what they have written: one of them was lost, and the others are of no use without it."""
+        name, hosts = resource.name, Hosts.of(self.launcher, resource)
+        hosts.stop()
+        if self._watch(hosts) is None:
+            return
+        if self.records.find(name).status != "Stopping":
+            hosts.renew()
+        self.records.advance(name, step="training", starts=progress_of(resource).starts + 1)
+
+    def upload(self, resource: Resource) -> None:
+        hosts, outcome, artifacts = Hosts.of(self.launcher, resource), progress_of(resource).outcome, None
+        assert outcome is not None
+        try:
+            if outcome.status != "Failed":
+                artifacts = self._put("model", hosts, [layout.model for layout in hosts.layouts])
+            outputs = [layout.output_data for layout in hosts.layouts]
+            if any(_holds_something(*pair) for pair in zip(hosts.directories, outputs, strict=True)):
+                self._put("output", hosts, outputs)
+        except Missing:
+            raise Unfit(f"The bucket {hosts.job.bucket} of S3OutputPath does not exist any more.") from None
+        except OSError as error:
+            raise Unfit(f"What the program left cannot be read: {error}") from None
+        if resource.status == "Stopping" and outcome.status == "Completed":
+            outcome = STOPPED
+        self.records.conclude(resource.name, outcome, artifacts)
+
+    def settle(self, resource: Resource) -> None:
+        outcome = progress_of(resource).outcome
+        if progress_of(resource).step != "settling" or outcome is None:
+            return
+        Hosts.of(self.launcher, resource).remove()
+        self.records.advance(
+            resource.name, outcome.secondary, outcome.status, step="settled", directories=(), ended=time.time()
+        )
+
+    def _make_hosts(self, resource: Resource) -> Hosts:
+        """Raises Busy if the job was stopped meanwhile."""
+        job = job_of(resource)
+        hosts = Hosts(self.launcher, job, [self.launcher.make() for _ in job.hosts])
+        changes: dict[str, Any] = {
+            "directories": tuple(map(str, hosts.directories)),
+            "started": progress_of(resource).started or time.time(),
+        }
+        try:
+            self.records.advance(resource.name, "Downloading", only_from=("InProgress",), step="downloading", **changes)
+        except Busy:
+            hosts.remove()
+            raise
+        return hosts
+
+    def _fill(self, job: Job, layout: Layout, interrupted: Callable[[], bool]) -> None:
+        for channel in job.channels:
+            fill(
+                self.objects,
+                channel,
+                layout.channel(channel.name),
+                link=self.launcher.shields_input,
+                interrupted=interrupted,
+            )
+
+    def _watch(self, hosts: Hosts) -> list[Host] | None:
+        """Until all have ended, of which the first that fails sees to; None if the server closes before."""
+        asked = False
+        while at_work(now := hosts.poll()):
+            if not asked and fell(now):
+                hosts.stop()
+                asked = True
+            if self.closing.wait(_GLANCE):
+                return None
+        return now
+
+    def _end_training(self, name: str, hosts: Hosts, ends: Sequence[Host]) -> None:
+        progress = progress_of(self.records.find(name))
+        if progress.step != "training":
+            return  # It is to start again.
+        outcome = judge(ends, dict(hosts.named), asked_to_stop=progress.asked_to_stop)
+        if outcome is None and progress.starts < MOST_STARTS:
+            self.records.advance(name, step="restarting")
+        elif outcome is None:
+            text = f"InternalServerError: The program's host was lost {MOST_STARTS} times. Try the job again."
+            self.records.conclude(name, failed(text))
+        else:
+            metrics = last_metrics([directory / "log" for directory in hosts.directories], hosts.job.metrics)
+            self.records.advance(name, "Uploading", step="uploading", outcome=outcome, metrics=metrics)
+
+    def _put(self, name: str, hosts: Hosts, folders: Sequence[Path]) -> str:
+        """The key under which what the folders hold lies then."""
+        job = hosts.job
+        for directory, folder in zip(hosts.directories, folders, strict=True):
+            within(directory, folder).mkdir(parents=True, exist_ok=True)
+        if not job.compress:
+            for path, relative in merged(folders):
+                if path.is_file():
+                    self.objects.put_file(job.bucket, f"{job.prefix}/{name}/{relative}", path)
+            return f"{job.prefix}/{name}/"
+        packed, key = hosts.directories[0] / f"{name}.tar.gz", f"{job.prefix}/{name}.tar.gz"
+        pack(folders, packed)
+        self.objects.put_file(job.bucket, key, packed)
+        return key
+
+
+def _holds_something(directory: Path, folder: Path) -> bool:
+    return within(directory, folder).is_dir() and any(folder.iterdir())
