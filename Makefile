@@ -3,10 +3,11 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 AWS    := .clients/aws/bin/aws
+SDKS   := .clients/sdk2/ready .clients/sdk3/ready
 SHELL  := /bin/bash
 .DEFAULT_GOAL := test
 
-.PHONY: demo test setup lint slow docs peers coverage-table constraints clean
+.PHONY: demo test test-clients setup lint slow docs peers coverage-table constraints clean
 
 demo: .venv/ready
 	@command -v bwrap > /dev/null || echo "bubblewrap is not installed: the built-in algorithm runs as a plain process, without a sandbox (apt install bubblewrap)"
@@ -53,6 +54,21 @@ constraints: .venv/ready
 $(AWS):
 	@$(PYTHON) -m venv .clients/aws
 	@.clients/aws/bin/pip install --quiet --disable-pip-version-check awscli==1.46.2
+
+# Amazon's SageMaker Python SDK, both of them, unmodified and in environments of their own: stories of tests/clients.
+test-clients: .venv/ready $(SDKS)
+	$(BIN)/pytest -m clients $(ARGS)
+
+.clients/sdk2/ready:
+	@$(PYTHON) -m venv .clients/sdk2
+	@.clients/sdk2/bin/pip install --quiet --disable-pip-version-check 'sagemaker>=2.257,<2.258'
+	@touch $@
+
+# It asks for torch, without saying which.
+.clients/sdk3/ready:
+	@$(PYTHON) -m venv .clients/sdk3
+	@.clients/sdk3/bin/pip install --quiet --disable-pip-version-check 'sagemaker>=3.27,<4' torch==2.13.0
+	@touch $@
 
 # What benchmarks/ compares with, each in an environment of its own.
 peers: .clients/opennmt/ready .clients/phonetisaurus/ready
