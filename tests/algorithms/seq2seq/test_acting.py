@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from groundfog.algorithms.seq2seq import Hyperparameters, Seq2Seq
+from groundfog.algorithms.seq2seq import Hyperparameters, Seq2Seq, kernels
 from groundfog.algorithms.seq2seq.learning import train
 from groundfog.algorithms.seq2seq.learning.progress import Checkpoint, Progress, log_lines
 
@@ -85,7 +85,6 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "bleu_sample_size": (2, {}),
     "beam_size": (1, {"weight_init_scale": 9.0}),
     "seed": (2, {}),
-    "precision": ("bfloat16", {}),
     "input_feeding": (False, {}),
     "rnn_bidirectional_layers": (2, DEEP),
     "rnn_encoder_hidden_dropout": (0.5, {}),
@@ -102,6 +101,7 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
 
 ELSEWHERE = {
     "loss_type": "has one value",
+    "precision": "acts where the processor can, in a test of its own",
     "num_processes": "starts processes, in tests of their own",
     "shuffle_window": "acts on data that is read as a stream, in tests of its own",
 }
@@ -145,6 +145,16 @@ def test_a_hyperparameter_acts(name: str) -> None:
     before = BASE | around
     assert changed != before.get(name, getattr(Hyperparameters(), name))
     assert course(tuple(before.items())) != course(tuple((before | {name: changed}).items()))
+
+
+def test_precision_acts_where_the_processor_multiplies_bfloat16_and_says_so_elsewhere(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    library = kernels.library("training")
+    can = library is not None and bool(library.has_half())
+    rounded = course(tuple((BASE | {"precision": "bfloat16"}).items()))
+    assert (rounded != course(tuple(BASE.items()))) is can
+    assert ("precision float32, though bfloat16 was asked for" in caplog.text) is not can
 
 
 def test_the_same_hyperparameters_act_the_same() -> None:

@@ -93,7 +93,7 @@ struct Single {
         std::memcpy(&found, from, count * sizeof(float));
         return found;
     }
-    static Floats add_product(Floats sum, Floats left, Floats right) { return sum + left * right; }
+    static Floats add_product(Floats sum, Floats left, Floats right) { return ::add_product(sum, left, right); }
 };
 
 #ifdef __AVX512BF16__

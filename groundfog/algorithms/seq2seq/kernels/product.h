@@ -35,7 +35,7 @@ class Units {
 
 struct Single {
     static constexpr int PER_UNIT = 1;
-    static Floats add_product(Floats sum, Floats left, Floats right) { return sum + left * right; }
+    static Floats add_product(Floats sum, Floats left, Floats right) { return ::add_product(sum, left, right); }
     static Floats unite(Floats numbers, Floats) { return numbers; }
 };
 

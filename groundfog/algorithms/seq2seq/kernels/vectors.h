@@ -6,7 +6,7 @@
 #include <cstring>
 #include <utility>
 
-#ifdef __AVX512BF16__
+#ifdef __FMA__
 #include <immintrin.h>
 #endif
 
@@ -45,6 +45,18 @@ static inline void store_up_to(float* to, Floats values, long count) {
         std::memcpy(to, &values, most * sizeof(float));
     else if (count > 0)
         std::memcpy(to, &values, count * sizeof(float));
+}
+
+// sum + left * right, rounded once where the processor can. Left to the compiler, that may differ between two instances
+// of one template, and with it what a row comes to.
+static inline Floats add_product(Floats sum, Floats left, Floats right) {
+#if defined(__AVX512F__)
+    return (Floats)_mm512_fmadd_ps((__m512)left, (__m512)right, (__m512)sum);
+#elif defined(__FMA__)
+    return (Floats)_mm256_fmadd_ps((__m256)left, (__m256)right, (__m256)sum);
+#else
+    return sum + left * right;
+#endif
 }
 
 static inline Floats splat(float value) { return value - Floats{}; }
