@@ -4,54 +4,37 @@
     Host            one request: decode, wait for the answers, encode
     Batcher         many requests: instances that wait together go through the model together
 
-It listens on the Unix socket of the layout, since a sandbox has no network, and on the loopback port
-`SAGEMAKER_BIND_TO_PORT` where that is set.
-
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 """
+
+from __future__ import annotations
 
 import asyncio
 import logging
 import os
 import signal
-import socket
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-import uvicorn
-
+from groundfog.opt_ml import asgi
+from groundfog.opt_ml.asgi import Message, Receive, Refused, Send
 from groundfog.opt_ml.layout import Layout
 
-MAX_BODY = 6 * 1024 * 1024
-"""Bytes of a request; AWS's own limit for InvokeEndpoint. `SAGEMAKER_MAX_PAYLOAD_IN_MB` is that of a transform job."""
-_UNLIMITED = 1 << 30
+__all__ = ["Batcher", "Predictor", "Refused", "serve"]
+
 LARGE_BODY = 256 * 1024
 """Bodies from here on are decoded and encoded in a thread, so that /ping is answered meanwhile."""
-FINISH_SECONDS = 25
-"""How long the running requests have after SIGTERM; the host is given 30 s."""
 
 Instance = TypeVar("Instance")
 Answer = TypeVar("Answer")
 ReplyFormat = TypeVar("ReplyFormat")
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
 log = logging.getLogger(__name__)
-
-
-class Refused(Exception):
-    """The client's fault: it gets this HTTP status with this text."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status, self.message = status, message
 
 
 class Predictor(Protocol[Instance, Answer, ReplyFormat]):
@@ -79,30 +62,8 @@ def serve(load: Callable[[Path], Predictor[Any, Any, Any]]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     layout = Layout.here()
     predictor = load(layout.model)
-    config = uvicorn.Config(
-        Host(predictor),
-        interface="asgi3",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        # Longer than any client keeps an idle connection, so that none is closed under a request.
-        timeout_keep_alive=120,
-        timeout_graceful_shutdown=FINISH_SECONDS,
-        backlog=2048,
-    )
     log.info("The model is loaded: ready to predict.")
-    uvicorn.Server(config).run(sockets=_sockets(layout.socket))
-
-
-def _sockets(path: Path) -> list[socket.socket]:
-    here = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    path.unlink(missing_ok=True)
-    # A socket's name may have 107 bytes; the folder's descriptor stands in for a long path to it.
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    here.bind(f"/proc/self/fd/{folder}/{path.name}")
-    os.close(folder)
-    port = os.environ.get("SAGEMAKER_BIND_TO_PORT")
-    return [here] if not port else [here, socket.create_server(("127.0.0.1", int(port)))]
+    asgi.server(Host(predictor)).run(sockets=asgi.sockets(layout))
 
 
 class Host:
@@ -112,61 +73,42 @@ class Host:
         self._predictor = predictor
         most = int(os.environ.get("SAGEMAKER_MAX_BATCH", predictor.max_batch))
         self._batcher = Batcher(predictor.predict, max(1, min(most, predictor.max_batch)))
-        megabytes = os.environ.get("SAGEMAKER_MAX_PAYLOAD_IN_MB")
-        self._most_bytes = MAX_BODY if megabytes is None else (int(megabytes) << 20) or _UNLIMITED
+        self._most_bytes = asgi.most_bytes()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        match scope["method"], scope["path"]:
-            case "GET" | "HEAD", "/ping":
-                await _reply(send, 200, b"", "text/plain")
-            case "POST", "/invocations":
-                await self._invocation(scope, receive, send)
-            case _, "/ping" | "/invocations":
-                await _refuse(send, 405, "Method Not Allowed")
-            case _:
-                await _refuse(send, 404, "Not Found")
+        if scope["path"] == "/ping" and scope["method"] in ("GET", "HEAD"):
+            await asgi.reply(send, 200, b"", "text/plain")
+        elif scope["path"] == "/invocations" and scope["method"] == "POST":
+            await self._invocation(scope, receive, send)
+        elif scope["path"] in ("/ping", "/invocations"):
+            await asgi.refuse(send, 405, "Method Not Allowed")
+        else:
+            await asgi.refuse(send, 404, "Not Found")
 
     async def _invocation(self, scope: Message, receive: Receive, send: Send) -> None:
         try:
             answer = await self._answer(scope, receive)
         except Refused as refused:
-            await _refuse(send, refused.status, refused.message)
+            await asgi.refuse(send, refused.status, refused.message)
         except Exception as problem:
             log.exception("An invocation failed.")
-            await _refuse(send, 500, f"{type(problem).__name__}: {problem}"[:1024])
+            await asgi.refuse(send, 500, f"{type(problem).__name__}: {problem}"[:1024])
         else:
             if answer is not None:
-                await _reply(send, 200, *answer)
+                await asgi.reply(send, 200, *answer)
 
     async def _answer(self, scope: Message, receive: Receive) -> tuple[bytes, str] | None:
         """None where the client has gone."""
         headers = dict(scope["headers"])
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         accept = headers.get(b"accept", b"").decode("latin-1")
-        body = await _read(receive, self._most_bytes)
+        body = await asgi.read(receive, self._most_bytes)
         if body is None:
             return None
         large = len(body) > LARGE_BODY
         instances, reply = await _apply(large, self._predictor.decode, body, content_type, accept)
         answers = await _unless_gone(receive, self._batcher.answer(instances))
         return None if answers is None else await _apply(large, self._predictor.encode, answers, reply)
-
-
-async def _read(receive: Receive, most_bytes: int) -> bytes | None:
-    """The body; None where the client has gone."""
-    chunks: list[bytes] = []
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size > most_bytes:
-            raise Refused(413, f"A request may have {most_bytes} bytes at most.")
-        chunks.append(chunk)
-        more = message.get("more_body", False)
-    return b"".join(chunks)
 
 
 async def _apply(large: bool, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -182,16 +124,6 @@ async def _unless_gone(receive: Receive, answer: Awaitable[list[Answer]]) -> lis
         return answering.result()
     answering.cancel()
     return None
-
-
-async def _refuse(send: Send, status: int, text: str) -> None:
-    await _reply(send, status, text.encode(), "text/plain; charset=utf-8")
-
-
-async def _reply(send: Send, status: int, body: bytes, content_type: str) -> None:
-    headers = [(b"content-type", content_type.encode("latin-1")), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 @dataclass

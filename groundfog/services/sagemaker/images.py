@@ -17,6 +17,17 @@ _URI = re.compile(
     r"(?:(?P<registry>[^/]*[.:][^/]*)/)?(?P<repository>[^@:]+)(?::(?P<tag>[\w.-]+))?(?:@(?P<digest>\w+:\w+))?"
 )
 
+_TOOLKITS = {
+    "huggingface-pytorch": "huggingface",
+    "huggingface-tensorflow": "huggingface",
+    "pytorch": "pytorch",
+    "sagemaker-scikit-learn": "sklearn",
+    "sagemaker-xgboost": "xgboost",
+    "xgboost": "xgboost",
+    "mxnet": "mxnet",
+}
+"""Which inference toolkit serves the models of a framework, by its repository's name without `-inference`."""
+
 _GRACE_SECONDS = 30.0
 """From SIGTERM to SIGKILL. https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html"""
 _STEERING = ("PYTHON", "LD_", "PATH", "SAGEMAKER_BASE_DIR")
@@ -54,6 +65,9 @@ class Container:
 def program(image: str, command: Literal["train", "serve"]) -> Program:
     """Raises ValidationException for an image that is none of ours."""
     named = _URI.fullmatch(image)
+    toolkit = _toolkit(named["repository"]) if named is not None and command == "serve" else None
+    if toolkit is not None:
+        return Program(module="groundfog.opt_ml.inference", arguments=(toolkit,))
     if named is None or named["repository"] not in _built_in():
         raise Refusal(
             "ValidationException",
@@ -61,6 +75,12 @@ def program(image: str, command: Literal["train", "serve"]) -> Program:
             f"{', '.join(sorted(_built_in()))}: an image is found by its repository's name, whatever the registry.",
         )
     return Program(module=f"groundfog.algorithms.{named['repository']}", arguments=(command,), trusted=True)
+
+
+def _toolkit(repository: str) -> str | None:
+    """The SDK also deploys a training image, whose repository differs from the other in its last word."""
+    framework = repository.rpartition("/")[2]
+    return _TOOLKITS.get(framework.removesuffix("-inference").removesuffix("-training"))
 
 
 @functools.cache

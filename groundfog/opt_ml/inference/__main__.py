@@ -1,0 +1,54 @@
+"""`python -m groundfog.opt_ml.inference TOOLKIT [--python PYTHON]`: front and workers."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+from groundfog.opt_ml import asgi
+from groundfog.opt_ml.inference.front import Front
+from groundfog.opt_ml.inference.pool import Pool
+from groundfog.opt_ml.layout import Layout
+
+TOOLKITS = tuple(sorted(file.stem for file in Path(__file__).with_name("defaults").glob("[a-z]*.py")))
+_SECONDS = "60"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="groundfog.opt_ml.inference")
+    parser.add_argument("toolkit", choices=TOOLKITS)
+    parser.add_argument("--python", default=sys.executable, help="what runs the user's code")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    worker = str(Path(__file__).with_name("worker.py"))
+    sys.exit(asyncio.run(_serve([given.python, worker, given.toolkit])))
+
+
+async def _serve(command: list[str]) -> int:
+    """The exit code. It listens when a worker is ready: so who answers /ping can predict."""
+    workers = max(1, int(os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS") or "1"))
+    pool = Pool(command, workers, float(os.environ.get("SAGEMAKER_MODEL_SERVER_TIMEOUT") or _SECONDS))
+    pool.start()
+    try:
+        if not await pool.is_ready():
+            return 1
+        logging.info("The model is loaded: ready to predict.")
+        server = asgi.server(Front(pool))
+        serving = asyncio.ensure_future(server.serve(sockets=asgi.sockets(Layout.here())))
+        broken = asyncio.ensure_future(pool.until_broken())
+        await asyncio.wait({serving, broken}, return_when=asyncio.FIRST_COMPLETED)
+        code = int(broken.done())
+        server.should_exit = True
+        await serving
+        broken.cancel()
+        return code
+    finally:
+        await pool.close()
+
+
+if __name__ == "__main__":
+    main()
