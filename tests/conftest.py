@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from postgres import Postgres, a_postgres, why_none
 from served import Server
 
 
@@ -46,3 +47,24 @@ def client(server: Server) -> Callable[..., Any]:
         return made[service]
 
     return of
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    if why := why_none():
+        pytest.skip(why)
+    with a_postgres() as started:
+        yield started
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def new_place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path | str]:
+    """Where a state can be kept, an empty place at each call: whatever keeps something there is tested with both."""
+    if request.param == "sqlite":
+        return lambda: tmp_path_factory.mktemp("state") / "state.db"
+    return request.getfixturevalue("postgres").schema  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def place(new_place: Callable[[], Path | str]) -> Path | str:
+    return new_place()

@@ -4,7 +4,8 @@
     ├── Missing   what was named is not there
     ├── Taken     the name is in use already
     ├── Busy      not in a state in which this can be done
-    └── Unfit     what was given cannot be used, and why
+    ├── Unfit     what was given cannot be used, and why
+    └── Unreachable   what is needed does not answer now, and may later
 
 Services turn these into AWS's codes and texts; nothing here knows either.
 """
@@ -28,3 +29,7 @@ class Busy(EngineError):
 
 class Unfit(EngineError):
     """What was given cannot be used; the text says why."""
+
+
+class Unreachable(EngineError):
+    """What is needed lies on another machine and does not answer now; to try again later may help."""

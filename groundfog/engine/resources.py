@@ -4,11 +4,10 @@ import json
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from sqlite3 import IntegrityError, Row
 from typing import Any, Literal
 
 from groundfog.engine.errors import Busy, Missing, Taken, Unfit
-from groundfog.engine.state import Database
+from groundfog.engine.state import Database, Row
 
 Document = dict[str, Any]
 SortBy = Literal["name", "created", "modified", "status"]
@@ -61,7 +60,7 @@ class Resources:
                 )
                 for key, value in tags.items():
                     self._state.queries.put_tag(here, kind=kind, name=name, key=key, value=value)
-        except IntegrityError:
+        except self._state.violated:
             raise Taken(name) from None
         return Resource(kind=kind, name=name, status=status, document=document, created=now, modified=now)
 
@@ -94,6 +93,8 @@ class Resources:
             if row is None:
                 raise Missing(name)
             before = _resource(row)
+            if only_from is not None and before.status not in only_from:
+                raise Busy(before.status)
             document, now = change(before.document), time.time()
             changed = self._state.queries.change_resource(
                 here,
@@ -102,10 +103,9 @@ class Resources:
                 status=before.status if status is None else status,
                 document=json.dumps(document),
                 modified=now,
-                expected=None if only_from is None else json.dumps(sorted(only_from)),
             )
             if not changed:
-                raise Busy(before.status)
+                raise Missing(name)
         return Resource(
             kind=kind,
             name=name,
@@ -128,7 +128,7 @@ class Resources:
     def page(self, kind: str, wanted: Wanted) -> tuple[list[Resource], str | None]:
         """One page, and the token of the next. Raises Unfit for a token that is not one of ours."""
         statement, values = _select(kind, wanted)
-        rows = self._state.here.execute(statement, values).fetchall()
+        rows = self._state.select(statement, values)
         found = [_resource(row) for row in rows[: wanted.limit]]
         if len(rows) <= wanted.limit:
             return found, None
@@ -145,7 +145,7 @@ class Resources:
             with self._state.transaction() as here:
                 for key, value in tags.items():
                     self._state.queries.put_tag(here, kind=kind, name=name, key=key, value=value)
-        except IntegrityError:
+        except self._state.violated:
             raise Missing(name) from None
 
     def untag(self, kind: str, name: str, keys: Collection[str]) -> None:
@@ -184,7 +184,7 @@ def _select(kind: str, wanted: Wanted) -> tuple[str, list[Any]]:
         values += [path, text]
     if wanted.after is not None:
         texts.append(f"({column}, name) {'<' if wanted.descending else '>'} (?, ?)")
-        values += _token(wanted.after)
+        values += _token(wanted.after, float if column in ("created", "modified") else str)
     statement = (
         "SELECT kind, name, status, document, created, modified FROM resource "  # noqa: S608
         f"WHERE {' AND '.join(texts)} ORDER BY {column} {way}, name {way} LIMIT ?"
@@ -192,11 +192,11 @@ def _select(kind: str, wanted: Wanted) -> tuple[str, list[Any]]:
     return statement, [*values, wanted.limit + 1]
 
 
-def _token(after: str) -> list[str | float]:
+def _token(after: str, kind: type[str] | type[float]) -> list[str | float]:
     try:
         value, name = json.loads(after)
     except (ValueError, TypeError):
         raise Unfit("NextToken is not one that an earlier page gave") from None
-    if not isinstance(name, str) or not isinstance(value, str | int | float):
+    if not isinstance(name, str) or not isinstance(value, kind):
         raise Unfit("NextToken is not one that an earlier page gave")
     return [value, name]

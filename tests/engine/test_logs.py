@@ -1,5 +1,6 @@
 import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ MESSAGES = st.lists(st.one_of(st.text(max_size=20), st.just("x" * 70_000)), max_
 
 
 @pytest.fixture
-def logs(tmp_path: Path) -> Logs:
-    return Logs(tmp_path / "logs", Database(tmp_path / "state.db", "state"))
+def logs(tmp_path: Path, place: Path | str) -> Iterator[Logs]:
+    state = Database(place, "state")
+    yield Logs(tmp_path / "logs", state)
+    state.close()
 
 
 def events(*messages: str) -> list[Event]:

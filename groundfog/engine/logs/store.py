@@ -10,12 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from sqlite3 import IntegrityError, Row
 
 from groundfog.engine.errors import Missing, Taken, Unfit
 from groundfog.engine.logs.file import Event, append, backward, end_of, forward
 from groundfog.engine.logs.pattern import Pattern
-from groundfog.engine.state import Database
+from groundfog.engine.state import Database, Row
 
 MOST_BYTES = 1 << 20
 """In one page, each event counted with 26 bytes more than its text."""
@@ -87,7 +86,7 @@ class Logs:
             self._state.queries.add_log_group(
                 self._state.here, name=name, created=time.time(), tags=json.dumps(tags or {})
             )
-        except IntegrityError:
+        except self._state.violated:
             raise Taken(name) from None
 
     def tags(self, group: str) -> dict[str, str]:
@@ -125,7 +124,7 @@ class Logs:
             self._state.queries.add_log_stream(
                 self._state.here, log_group=group, name=name, file=file, created=time.time()
             )
-        except IntegrityError:
+        except self._state.violated:
             (self._root / file).unlink()
             raise Taken(name) from None
 

@@ -1,5 +1,5 @@
 -- name: add_log_group!
--- A name that is taken raises sqlite3.IntegrityError.
+-- A name that is taken violates.
 INSERT INTO log_group (name, created, tags) VALUES (:name, :created, :tags);
 
 -- name: add_log_group_if_new!
@@ -21,7 +21,7 @@ ORDER BY name LIMIT :most;
 DELETE FROM log_group WHERE name = :name;
 
 -- name: add_log_stream!
--- Raises sqlite3.IntegrityError where the name is taken or the group is missing.
+-- A name that is taken violates, and so does a group that is missing.
 INSERT INTO log_stream (log_group, name, file, created) VALUES (:log_group, :name, :file, :created);
 
 -- name: put_log_stream!

@@ -1,5 +1,5 @@
 -- name: add_resource!
--- A primary key that is taken raises sqlite3.IntegrityError.
+-- A primary key that is taken violates.
 INSERT INTO resource (kind, name, status, document, created, modified)
 VALUES (:kind, :name, :status, :document, :created, :created);
 
@@ -7,14 +7,12 @@ VALUES (:kind, :name, :status, :document, :created, :created);
 SELECT kind, name, status, document, created, modified FROM resource WHERE kind = :kind AND name = :name;
 
 -- name: find_mention^
-SELECT 1 FROM resource WHERE instr(document, :text) LIMIT 1;
+SELECT 1 FROM resource WHERE instr(document, :text) > 0 LIMIT 1;
 
 -- name: change_resource!
--- Only from one of the expected statuses (a JSON list; null: from any), so that two changes cannot cross.
 UPDATE resource
 SET status = :status, document = :document, modified = :modified
-WHERE kind = :kind AND name = :name
-  AND (:expected IS NULL OR status IN (SELECT value FROM json_each(:expected)));
+WHERE kind = :kind AND name = :name;
 
 -- name: delete_resource!
 DELETE FROM resource WHERE kind = :kind AND name = :name;
