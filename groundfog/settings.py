@@ -23,6 +23,9 @@ class Settings:
     jobs_at_once: int = _setting(
         max(1, (os.cpu_count() or 2) // 2), "How many training jobs run at the same time; the others wait in line."
     )
+    most_instances: int = _setting(
+        16, "How many instances one training job may ask for, all of them on this machine; AWS calls this a quota."
+    )
     sandbox: str = _setting(
         "auto", "`auto`: behind bubblewrap where it works; `none`: plain processes, for programs that you trust."
     )

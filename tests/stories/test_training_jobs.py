@@ -78,8 +78,13 @@ def refused(call, code, text, **request):
         ({"HyperParameters": {"k": "v" * 2501}}, "ValidationException", "at 'hyperParameters.k.member' failed"),
         (
             {"ResourceConfig": {"InstanceCount": 2, "InstanceType": "ml.p2.xlarge", "VolumeSizeInGB": 5}},
-            "NotImplemented",
-            "InstanceCount of more than 1",
+            "ValidationException",
+            "trains on one instance",
+        ),
+        (
+            {"ResourceConfig": {"InstanceCount": 17, "InstanceType": "ml.p2.xlarge", "VolumeSizeInGB": 5}},
+            "ResourceLimitExceeded",
+            "'ml.p2.xlarge for training job usage' is 16 Instances",
         ),
         ({"EnableManagedSpotTraining": True}, "ValidationException", "Invalid MaxWaitTimeInSeconds. With Enable"),
         (

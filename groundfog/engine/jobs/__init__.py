@@ -46,8 +46,11 @@ class Jobs:
         logs: Logs,
         *,
         at_once: int = 1,
+        most_hosts: int = 16,
         kind: str = "training-job",
     ) -> None:
+        self.most_hosts = most_hosts
+        """Of one job; for the callers of `submit` to heed."""
         self._resources, self._launcher = resources, launcher
         self._kind = kind
         self._closing = threading.Event()

@@ -63,7 +63,7 @@ class Job:
             **{
                 **document,
                 "program": Program.read(document["program"]),
-                "channels": tuple(Channel(**_with_tuples(channel)) for channel in document["channels"]),
+                "channels": tuple(map(Channel.read, document["channels"])),
             }
         )
 
@@ -133,8 +133,3 @@ def job_of(resource: Resource) -> Job:
 
 def progress_of(resource: Resource) -> Progress:
     return Progress.read(resource.document["progress"])
-
-
-def _with_tuples(document: Document) -> Document:
-    """JSON has lists only."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}

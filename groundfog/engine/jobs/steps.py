@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from groundfog.engine.archive import merged, pack
-from groundfog.engine.channels import fill
+from groundfog.engine.channels import Share, fill
 from groundfog.engine.errors import Busy, Missing, Unfit
 from groundfog.engine.jobs.documents import Job, job_of, progress_of
 from groundfog.engine.jobs.hosts import Hosts, at_work, fell
@@ -44,8 +44,8 @@ class Steps:
         hosts = self._make_hosts(resource)
         if not self.objects.has_bucket(job.bucket):
             raise Unfit(f"The bucket {job.bucket} of S3OutputPath does not exist. Create it, and start the job again.")
-        for host, layout in zip(job.hosts, hosts.layouts, strict=True):
-            self._fill(job, layout, interrupted)
+        for number, (host, layout) in enumerate(zip(job.hosts, hosts.layouts, strict=True)):
+            self._fill(job, layout, Share(number, len(job.hosts)), interrupted)
             layout.configure(job.hyperparameters, job.input_data_config, job.resource_config_of(host))
         self.records.advance(name, "Training", only_from=("InProgress",), step="training", starts=1)
 
@@ -112,13 +112,14 @@ class Steps:
             raise
         return hosts
 
-    def _fill(self, job: Job, layout: Layout, interrupted: Callable[[], bool]) -> None:
+    def _fill(self, job: Job, layout: Layout, share: Share, interrupted: Callable[[], bool]) -> None:
         for channel in job.channels:
             fill(
                 self.objects,
                 channel,
                 layout.channel(channel.name),
                 link=self.launcher.shields_input,
+                share=share,
                 interrupted=interrupted,
             )
 

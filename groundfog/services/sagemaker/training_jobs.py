@@ -17,7 +17,7 @@ _ENDED = ("Completed", "Failed", "Stopped")
 
 def create_training_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
     name = TRAINING_JOB.name(request)
-    training_order.check(request)
+    training_order.check(request, most_instances=engine.jobs.most_hosts)
     arn = TRAINING_JOB.arn(caller, name)
     try:
         engine.jobs.submit(

@@ -18,6 +18,7 @@ _UNWRITTEN = (
     "TensorBoardOutputConfig",
 )
 _UNWRITTEN_OF_ALGORITHMS = ("AlgorithmName", "ContainerEntrypoint", "ContainerArguments", "TrainingImageConfig")
+_BUILT_IN = "groundfog.algorithms."
 _METRICS = {
     f"{channel}:{metric}": rf"^Checkpoint \[\d+\]\t{title}-{metric}=(\S+)"
     for channel, title in (("train", "Train"), ("validation", "Validation"))
@@ -26,13 +27,13 @@ _METRICS = {
 """What built-in algorithms say at a checkpoint, under the names that AWS gives it."""
 
 
-def check(request: Parameters) -> None:
+def check(request: Parameters, *, most_instances: int) -> None:
     Unwritten.refuse(request, _UNWRITTEN, "a training job")
     algorithm = request["AlgorithmSpecification"]
     Unwritten.refuse(algorithm, _UNWRITTEN_OF_ALGORITHMS, "AlgorithmSpecification")
     if "TrainingImage" not in algorithm:
         raise Invalid("AlgorithmSpecification must name a TrainingImage.")
-    images.program(algorithm["TrainingImage"], "train")
+    program = images.program(algorithm["TrainingImage"], "train")
     if algorithm.get("MetricDefinitions"):
         raise Invalid(
             "You can't override the metric definitions for Amazon SageMaker algorithms. Please retry the request "
@@ -40,7 +41,12 @@ def check(request: Parameters) -> None:
         )
     training_channels.check_mode(algorithm["TrainingInputMode"])
     training_channels.check(request.get("InputDataConfig", []))
-    training_resources.check(request.get("ResourceConfig"))
+    training_resources.check(request.get("ResourceConfig"), most_instances)
+    if program.module.startswith(_BUILT_IN) and training_resources.instances(request["ResourceConfig"]) > 1:
+        raise Invalid(
+            f"{algorithm['TrainingImage']} is a built-in algorithm, which trains on one instance, with as many "
+            "processes as its hyperparameters say. Set InstanceCount to 1."
+        )
     _check_spot(request)
 
 
@@ -83,7 +89,7 @@ def order(caller: Caller, request: Parameters, name: str) -> Job:
             given["ChannelName"]: training_channels.input_data_config(given)
             for given in request.get("InputDataConfig", [])
         },
-        resource_config=training_resources.resource_config(request["ResourceConfig"].get("InstanceType", "")),
+        resource_config=training_resources.resource_config(request["ResourceConfig"]),
         bucket=bucket,
         prefix="/".join(part for part in (prefix.rstrip("/"), name, "output") if part),
         compress=output.get("CompressionType", "GZIP") == "GZIP",

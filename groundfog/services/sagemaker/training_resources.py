@@ -4,29 +4,73 @@ from typing import Any
 
 from groundfog.engine.resources import Document
 from groundfog.services.sagemaker.kinds import Invalid, Unwritten
+from groundfog.wire.refusal import Refusal
 
-_UNWRITTEN = ("InstanceGroups", "InstancePlacementConfig", "InstancePreferences", "TrainingPlanArn")
+_UNWRITTEN = ("InstancePlacementConfig", "InstancePreferences", "TrainingPlanArn")
+_HOMOGENEOUS = "homogeneousCluster"
+"""The name of the one group that a job has whose instances are all of a type."""
 
 
-def check(resources: Document | None) -> None:
+def check(resources: Document | None, most_instances: int) -> None:
     if resources is None:
         raise Invalid("ResourceConfig must be given.")
     Unwritten.refuse(resources, _UNWRITTEN, "ResourceConfig")
-    count = resources.get("InstanceCount", 1)
-    if count < 1:
+    if resources.get("InstanceGroups"):
+        _check_groups(resources)
+    groups = _groups(resources)
+    if any(group["InstanceCount"] < 1 for group in groups):
         raise Invalid("InstanceCount must be at least 1.")
-    if count > 1:
-        raise Unwritten("InstanceCount of more than 1")
+    wanted = instances(resources)
+    if wanted > most_instances:
+        raise Refusal(
+            "ResourceLimitExceeded",
+            f"The account-level service limit '{groups[0]['InstanceType']} for training job usage' is {most_instances} "
+            f"Instances, with a request delta of {wanted} Instances. All of them would run on this server's machine; "
+            "its setting most_instances says how many it allows.",
+        )
 
 
-def resource_config(instance_type: str) -> dict[str, Any]:
-    """What `resourceconfig.json` says. The one network that a sandbox has is its own."""
-    hosts, group = ["algo-1"], "homogeneousCluster"
+def instances(resources: Document) -> int:
+    """Of all groups together."""
+    return sum(group["InstanceCount"] for group in _groups(resources))
+
+
+def resource_config(resources: Document) -> dict[str, Any]:
+    """What `resourceconfig.json` says on the first host. The one network that a sandbox has is its own."""
+    groups: list[Document] = []
+    for group in _groups(resources):
+        first = sum(len(before["hosts"]) for before in groups) + 1
+        names = [f"algo-{number}" for number in range(first, first + group["InstanceCount"])]
+        groups.append(
+            {
+                "instance_group_name": group["InstanceGroupName"],
+                "instance_type": group["InstanceType"],
+                "hosts": names,
+            }
+        )
+    hosts = [host for group in groups for host in group["hosts"]]
     return {
-        "current_host": "algo-1",
-        "current_instance_type": instance_type,
-        "current_group_name": group,
+        "current_host": hosts[0],
+        "current_instance_type": groups[0]["instance_type"],
+        "current_group_name": groups[0]["instance_group_name"],
         "hosts": hosts,
-        "instance_groups": [{"instance_group_name": group, "instance_type": instance_type, "hosts": hosts}],
+        "instance_groups": groups,
         "network_interface_name": "lo",
     }
+
+
+def _groups(resources: Document) -> list[Document]:
+    alone = {
+        "InstanceGroupName": _HOMOGENEOUS,
+        "InstanceType": resources.get("InstanceType", ""),
+        "InstanceCount": resources.get("InstanceCount", 1),
+    }
+    return resources.get("InstanceGroups") or [alone]
+
+
+def _check_groups(resources: Document) -> None:
+    if "InstanceType" in resources or "InstanceCount" in resources:
+        raise Invalid("ResourceConfig must give either InstanceGroups, or InstanceType and InstanceCount, not both.")
+    names = [group["InstanceGroupName"] for group in resources["InstanceGroups"]]
+    if len(set(names)) < len(names):
+        raise Invalid(f"The names of InstanceGroups must be unique, not {', '.join(names)}.")
