@@ -17,6 +17,7 @@ Status = Literal["InProgress", "Stopping", "Completed", "Failed", "Stopped"]
 Secondary = Literal[
     "Starting",
     "Downloading",
+    "DownloadingTrainingImage",
     "Training",
     "Uploading",
     "Stopping",

@@ -7,6 +7,7 @@
 Each step is recorded before it is done, and can be done again: whatever the moment at which the server dies, `start`
 goes on from the step that was recorded. A program that trains needs no server, and is found again.
 
+    code        a user's source directory
     documents   what is to be done, and how far it is
     records     where a job stands, written down in one transaction
     steps       what is done
@@ -19,6 +20,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from groundfog.engine.channels import Interrupted
+from groundfog.engine.environments import Environments
 from groundfog.engine.errors import Busy, Missing, Unfit
 from groundfog.engine.jobs.documents import Job, Progress, Step, Transition, progress_of
 from groundfog.engine.jobs.hosts import Hosts
@@ -47,6 +49,7 @@ class Jobs:
         *,
         at_once: int = 1,
         most_hosts: int = 16,
+        environments: Environments | None = None,
         kind: str = "training-job",
     ) -> None:
         self.most_hosts = most_hosts
@@ -55,7 +58,7 @@ class Jobs:
         self._kind = kind
         self._closing = threading.Event()
         self._records = Records(resources, kind)
-        self._steps = Steps(self._records, objects, launcher, logs, self._closing)
+        self._steps = Steps(self._records, objects, launcher, logs, self._closing, environments)
         self._at_once = at_once
         self._workers: ThreadPoolExecutor | None = None
         self._stopping: set[str] = set()

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from groundfog.engine.channels import Channel
+from groundfog.engine.environments import Environment, Recipe
+from groundfog.engine.jobs.code import Code
 from groundfog.engine.launch import Program
 from groundfog.engine.metrics import Metric
 from groundfog.engine.outcomes import Outcome, Secondary
@@ -15,6 +17,7 @@ Step = Literal["queued", "downloading", "training", "restarting", "uploading", "
 _MESSAGES: dict[Secondary, str] = {
     "Starting": "Starting the training job",
     "Downloading": "Downloading input data",
+    "DownloadingTrainingImage": "Downloading the training image",
     "Training": "Training image download completed. Training in progress.",
     "Uploading": "Uploading generated training model",
     "Stopping": "Stopping the training job",
@@ -42,6 +45,10 @@ class Job:
     log_group: str
     metrics: dict[str, str] = field(default_factory=dict)
     """What to look for in the log: regular expressions by metric."""
+    recipe: Recipe | None = None
+    """The environment that the program needs; None: it runs in the server's own."""
+    code: Code | None = None
+    """The user's source directory, where the program is one that runs a script."""
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -64,6 +71,8 @@ class Job:
                 **document,
                 "program": Program.read(document["program"]),
                 "channels": tuple(map(Channel.read, document["channels"])),
+                "recipe": Recipe.read(document["recipe"]) if document.get("recipe") else None,
+                "code": Code(**document["code"]) if document.get("code") else None,
             }
         )
 
@@ -86,6 +95,8 @@ class Progress:
     transitions: tuple[Transition, ...] = ()
     directories: tuple[str, ...] = ()
     """One for each of the job's hosts, in their order, while there are any."""
+    environment: Environment | None = None
+    """In which the program runs, where the job has a recipe."""
     starts: int = 0
     started: float | None = None
     ended: float | None = None
@@ -113,6 +124,7 @@ class Progress:
             **{
                 **known,
                 "directories": tuple(document.get("directories", (alone,) if alone else ())),
+                "environment": Environment.read(known["environment"]) if known.get("environment") else None,
                 "transitions": tuple(Transition(**transition) for transition in document["transitions"]),
                 "outcome": document["outcome"] and Outcome(**document["outcome"]),
                 "metrics": tuple(Metric(**metric) for metric in document.get("metrics", ())),

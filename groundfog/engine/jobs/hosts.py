@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from groundfog.engine.environments import Environment
 from groundfog.engine.jobs.documents import Job, job_of, progress_of
 from groundfog.engine.launch import Host, Launcher, Program
 from groundfog.engine.resources import Resource
@@ -17,12 +18,14 @@ class Hosts:
     launcher: Launcher
     job: Job
     directories: Sequence[Path]
+    environment: Environment | None = None
 
     @classmethod
     def of(cls, launcher: Launcher, resource: Resource) -> "Hosts":
         """Those that the job has now: none before it downloads."""
-        directories = progress_of(resource).directories
-        return cls(launcher, job_of(resource), [Path(directory) for directory in directories])
+        progress = progress_of(resource)
+        directories = [Path(directory) for directory in progress.directories]
+        return cls(launcher, job_of(resource), directories, progress.environment)
 
     @property
     def layouts(self) -> list[Layout]:
@@ -57,7 +60,8 @@ class Hosts:
 
     def _program(self, host: str) -> Program:
         first = "" if host == self.job.hosts[0] else str(self.directories[0])
-        return replace(self.job.program, host=host, hosts=self.job.hosts, neighbour=first)
+        program = replace(self.job.program, host=host, hosts=self.job.hosts, neighbour=first)
+        return program if self.environment is None else self.environment.around(program)
 
 
 def at_work(hosts: Sequence[Host]) -> bool:

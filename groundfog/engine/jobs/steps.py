@@ -9,6 +9,7 @@ from typing import Any
 
 from groundfog.engine.archive import merged, pack
 from groundfog.engine.channels import Share, fill
+from groundfog.engine.environments import Environment, Environments
 from groundfog.engine.errors import Busy, Missing, Unfit
 from groundfog.engine.jobs.documents import Job, job_of, progress_of
 from groundfog.engine.jobs.hosts import Hosts, at_work, fell
@@ -37,6 +38,7 @@ class Steps:
     launcher: Launcher
     logs: Logs
     closing: threading.Event
+    environments: Environments | None = None
 
     def download(self, resource: Resource, interrupted: Callable[[], bool]) -> None:
         name, job = resource.name, job_of(resource)
@@ -47,15 +49,16 @@ class Steps:
         for number, (host, layout) in enumerate(zip(job.hosts, hosts.layouts, strict=True)):
             self._fill(job, layout, Share(number, len(job.hosts)), interrupted)
             layout.configure(job.hyperparameters, job.input_data_config, job.resource_config_of(host))
-        self.records.advance(name, "Training", only_from=("InProgress",), step="training", starts=1)
+        environment = self._prepare(name, hosts, interrupted)
+        self.records.advance(
+            name, "Training", only_from=("InProgress",), step="training", starts=1, environment=environment
+        )
 
     def train(self, resource: Resource) -> None:
         name, hosts = resource.name, Hosts.of(self.launcher, resource)
         if resource.status == "Stopping":
             hosts.stop()
-        first = int(progress_of(resource).started or time.time())
-        for host, directory in hosts.named:
-            self.logs.attach(hosts.job.log_group, f"{name}/{host}-{first}", directory / "log")
+        self._attach_logs(name, hosts)
         hosts.start()
         ends = self._watch(hosts)
         if ends is not None:
@@ -111,6 +114,24 @@ class Steps:
             hosts.remove()
             raise
         return hosts
+
+    def _prepare(self, name: str, hosts: Hosts, interrupted: Callable[[], bool]) -> Environment | None:
+        """The user's source directory in each host, and the environment for all of them."""
+        job, code = hosts.job, hosts.job.code
+        if code is not None:
+            for directory in hosts.directories:
+                code.fetch(self.objects, directory)
+        if job.recipe is None or self.environments is None:
+            return None
+        self.records.advance(name, "DownloadingTrainingImage", only_from=("InProgress",))
+        self._attach_logs(name, hosts)
+        folder = code.folder(hosts.layouts[0]) if code is not None else None
+        return self.environments.ready(job.recipe, hosts.directories[0], code=folder, interrupted=interrupted)
+
+    def _attach_logs(self, name: str, hosts: Hosts) -> None:
+        first = int(progress_of(self.records.find(name)).started or time.time())
+        for host, directory in hosts.named:
+            self.logs.attach(hosts.job.log_group, f"{name}/{host}-{first}", directory / "log")
 
     def _fill(self, job: Job, layout: Layout, share: Share, interrupted: Callable[[], bool]) -> None:
         for channel in job.channels:

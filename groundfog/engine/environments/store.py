@@ -1,0 +1,172 @@
+"""All layers: each built once, kept while there is room, and never taken from under a program that uses it."""
+
+import contextlib
+import fcntl
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import Distribution
+from pathlib import Path
+
+from groundfog.engine.channels import Interrupted
+from groundfog.engine.environments import pythons, sharing, source
+from groundfog.engine.environments.index import Index
+from groundfog.engine.environments.installing import Installer
+from groundfog.engine.environments.layer import Layer
+from groundfog.engine.environments.profiles import Profiles
+from groundfog.engine.environments.pythons import Python
+from groundfog.engine.environments.recipe import Environment, Recipe, digest
+from groundfog.engine.launch import Launcher
+
+_FORM = 1
+"""Another whenever layers are made otherwise, so that older ones are not taken for them."""
+_GLANCE = 0.1
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """A layer that is asked for: `directory` is the host's that will use it, and its log tells how it is made."""
+
+    layer: Layer
+    python: Python
+    below: tuple[Layer, ...]
+    shared: tuple[Distribution, ...]
+    arguments: tuple[str, ...]
+    code: Path | None
+    directory: Path
+    interrupted: Callable[[], bool]
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """All folders that a program in it must see."""
+        lent = {str(one.locate_file("")) for one in self.shared}
+        layers = [str(layer.folder) for layer in (self.layer, *self.below)]
+        return tuple(dict.fromkeys([*layers, str(self.python.prefix), str(self.python.pip.parent), *sorted(lent)]))
+
+    def say(self, line: str) -> None:
+        with (self.directory / "log").open("a", encoding="utf-8") as log:
+            log.write(f"{int(time.time() * 1000)}\t{line}\n")
+
+
+class Environments:
+    """`room` is for how many bytes environments are kept that nobody uses."""
+
+    def __init__(self, folder: Path, launcher: Launcher, *, profiles: Profiles, room: int, index: Index) -> None:
+        self._folder, self._room, self.profiles = folder, room, profiles
+        self._installer = Installer(launcher, index)
+
+    def check(self, recipe: Recipe) -> None:
+        """Raises Unfit if this machine has no Python for it."""
+        pythons.find(recipe.python)
+
+    def ready(
+        self,
+        recipe: Recipe,
+        directory: Path,
+        *,
+        code: Path | None = None,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> Environment:
+        """For programs of this host, with what the source directory `code` asks for. Takes minutes where it is new.
+
+        Raises Unfit with what pip says, Interrupted.
+        """
+        wish = self._recipe(recipe, directory, interrupted)
+        self._provide(wish)
+        added = source.wanted(code) if code is not None else None
+        if added is not None:
+            wish = self._added(wish, added, code)
+            self._provide(wish)
+        return Environment(
+            python=str(wish.layer.python),
+            readable=wish.readable,
+            variables={**recipe.variables, "PATH": wish.layer.path},
+        )
+
+    def _recipe(self, recipe: Recipe, directory: Path, interrupted: Callable[[], bool]) -> _Wish:
+        python = pythons.find(recipe.python)
+        is_ours = python.version == sys.version_info[:3]
+        shared = sharing.with_needs(recipe.shared) if is_ours else {}
+        made_of = {name: [one.version, str(one.locate_file(""))] for name, one in shared.items()}
+        name = digest(_FORM, str(python.executable), python.version, recipe.packages, made_of)
+        return _Wish(
+            self._layer(name), python, (), tuple(shared.values()), recipe.packages, None, directory, interrupted
+        )
+
+    def _added(self, base: _Wish, added: source.Wanted, code: Path | None) -> _Wish:
+        name = digest(_FORM, base.layer.folder.name, added.name)
+        return _Wish(
+            self._layer(name),
+            base.python,
+            (base.layer,),
+            base.shared,
+            added.arguments,
+            code,
+            base.directory,
+            base.interrupted,
+        )
+
+    def _layer(self, name: str) -> Layer:
+        return Layer(self._folder / name)
+
+    def _provide(self, wish: _Wish) -> None:
+        with self._locked(wish.layer, wish):
+            if not wish.layer.is_ready:
+                self._build(wish)
+            wish.layer.hold(wish.directory)
+
+    def _build(self, wish: _Wish) -> None:
+        holds = " ".join(wish.arguments) or "nothing installed"
+        wish.say(f"Preparing Python {'.'.join(map(str, wish.python.version))} with {holds}: once, it is kept.")
+        began = time.monotonic()
+        wish.layer.lay_out(wish.python, wish.below, () if wish.below else wish.shared)
+        if wish.arguments:
+            self._installer.install(
+                wish.layer,
+                wish.arguments,
+                code=wish.code,
+                readable=wish.readable,
+                say=wish.say,
+                interrupted=wish.interrupted,
+            )
+        wish.layer.finish(wish.below)
+        wish.say(f"Prepared in {time.monotonic() - began:.0f} s, {wish.layer.size / 1e6:.0f} MB.")
+        self.collect()
+
+    def collect(self) -> None:
+        """Remove what was not used for longest, until the rest has room. What is in use stays, whatever its size."""
+        layers = sorted(self._layers(), key=lambda layer: layer.used)
+        total = sum(layer.size for layer in layers)
+        for layer in layers:
+            if total <= self._room:
+                return
+            needed = {name for other in self._layers() for name in other.below}
+            with contextlib.suppress(BlockingIOError), self._locked(layer):
+                if layer.folder.name not in needed and not layer.is_held:
+                    total -= layer.size
+                    layer.remove()
+
+    def _layers(self) -> Sequence[Layer]:
+        return [layer for folder in self._folder.iterdir() if (layer := Layer(folder)).is_ready]
+
+    @contextlib.contextmanager
+    def _locked(self, layer: Layer, wish: _Wish | None = None) -> Iterator[None]:
+        """Wait until nobody builds or removes it; without a wish, raise BlockingIOError instead. Raises Interrupted."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / f"{layer.folder.name}.lock").open("a") as lock:
+            told = False
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if wish is None:
+                        raise
+                    if wish.interrupted():
+                        raise Interrupted from None
+                    if not told:
+                        wish.say("Waiting for an environment that another job prepares.")
+                        told = True
+                    time.sleep(_GLANCE)
+            yield
