@@ -14,6 +14,7 @@ from groundfog.engine.jobs import Jobs
 from groundfog.engine.keys import KeyStore
 from groundfog.engine.launch.local import Local
 from groundfog.engine.logs import Logs
+from groundfog.engine.measurements import Measurements
 from groundfog.engine.objects import Objects
 from groundfog.engine.resources import Resources
 from groundfog.engine.sandbox import Sandbox
@@ -32,11 +33,12 @@ OWNER = "groundfog"
 """The role in whose name the owner's key pair speaks: the SageMaker SDK wants its caller to be a role."""
 
 
-def assemble(settings: Settings) -> Engine:
-    """The engine over what lies in `settings.home`, with nothing running yet."""
+def assemble(settings: Settings, *, alone: bool = False) -> Engine:
+    """The engine over what lies in `settings.home`, with nothing running yet. Raises Unfit for a database that cannot
+    be used; and Busy, where it is to serve from it `alone`, if another server does."""
     home = settings.home
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    state = Database(home / "state.db", "state", durable=settings.durable)
+    state = Database(settings.database or home / "state.db", "state", durable=settings.durable, alone=alone)
     resources, logs = Resources(state), Logs(home / "logs", state)
     objects = Objects(home / "objects", durable=settings.durable)
     launcher = Local(home / "runs", sandbox=Sandbox(settings.sandbox), warm=settings.warm)
@@ -45,7 +47,15 @@ def assemble(settings: Settings) -> Engine:
         objects=objects,
         resources=resources,
         logs=logs,
-        jobs=Jobs(resources, objects, launcher, logs, at_once=settings.jobs_at_once),
+        measurements=Measurements(state),
+        jobs=Jobs(
+            resources,
+            objects,
+            launcher,
+            logs,
+            at_once=settings.jobs_at_once,
+            most_hosts=settings.most_instances,
+        ),
         endpoints=Endpoints(resources, objects, launcher, logs, wait=settings.endpoint_wait),
         transforms=Transforms(resources, objects, launcher, logs, at_once=settings.jobs_at_once),
         keys=KeyStore(home / "credentials", resources, owner),

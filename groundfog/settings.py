@@ -16,6 +16,9 @@ def _setting(default: Any, sentence: str) -> Any:
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     home: Path = _setting(Path("~/.groundfog").expanduser(), "Where everything is kept: objects, state, jobs, keys.")
+    database: str = _setting(
+        "", "Where state is kept, if not in a file of home: postgresql://USER@HOST/NAME; needs the extra postgresql."
+    )
     host: str = _setting("127.0.0.1", "The address to listen on; anything but loopback lets others in.")
     port: int = _setting(4290, "The port to listen on; 0 takes a free one.")
     account: str = _setting("000000000000", "The account number in ARNs: twelve digits.")
@@ -48,6 +51,8 @@ class Settings:
         settings = cls(**chosen)
         if not (settings.account.isdigit() and len(settings.account) == 12):
             raise ValueError(f"account must be twelve digits, not {settings.account!r}")
+        if settings.database and not settings.database.startswith(("postgresql://", "postgres://")):
+            raise ValueError("database must be the URL of a PostgreSQL database, postgresql://USER@HOST/NAME")
         if settings.sandbox not in ("auto", "none"):
             raise ValueError(f"sandbox must be auto or none, not {settings.sandbox!r}")
         return settings

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from groundfog.cli.options import HOME, settings_of
-from groundfog.cli.servers import engine_to_read, running
+from groundfog.cli.options import HOME, options, settings_of
+from groundfog.cli.servers import engine_to_read, has_state, running
 
 if TYPE_CHECKING:
     from groundfog.engine import Engine
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @HOME
-def status(home: str | None) -> None:
+@options("database")
+def status(**given: str | None) -> None:
     """Say whether a server runs, and what it is doing."""
-    settings = settings_of({"home": home})
+    settings = settings_of(given)
     server = running(settings.home)
     click.echo(f"server     {server['url']} (pid {server['pid']})" if server else "server     not running")
     click.echo(f"home       {settings.home}")
-    if not (settings.home / "state.db").exists():
+    if not has_state(settings):
         return
     engine = engine_to_read(settings)
     for kind, title in (
@@ -40,13 +41,14 @@ def status(home: str | None) -> None:
 
 @click.command()
 @HOME
+@options("database")
 @click.argument("name")
 @click.option("--follow", is_flag=True, help="Go on as lines appear, until the job ends.")
-def logs(home: str | None, name: str, follow: bool) -> None:
+def logs(name: str, follow: bool, **given: str | None) -> None:
     """Print what the training job, transform job or endpoint NAME has said."""
     from groundfog.engine.errors import Missing
 
-    settings = settings_of({"home": home})
+    settings = settings_of(given)
     engine = engine_to_read(settings)
     for kind, group, prefix in (
         ("training-job", "/aws/sagemaker/TrainingJobs", f"{name}/"),

@@ -73,7 +73,15 @@ def server_of_our_own(settings: Settings) -> Iterator[None]:
 def engine_to_read(settings: Settings) -> "Engine":
     """The engine's state to read, beside the server that writes it; nothing is started."""
     from groundfog import app
+    from groundfog.engine.errors import EngineError
 
-    if not (settings.home / "state.db").exists():
+    if not has_state(settings):
         raise click.ClickException(f"there is nothing in {settings.home} yet: start a server with `groundfog serve`")
-    return app.assemble(settings)
+    try:
+        return app.assemble(settings)
+    except EngineError as refused:
+        raise click.ClickException(str(refused)) from None
+
+
+def has_state(settings: Settings) -> bool:
+    return bool(settings.database) or (settings.home / "state.db").exists()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @HOME
-@options("host", "port", "account", "region", "jobs_at_once", "sandbox", "warm", "durable", "endpoint_wait")
+@options("database", "host", "port", "account", "region", "jobs_at_once", "sandbox", "warm", "durable", "endpoint_wait")
 def serve(**given: Any) -> None:
     """Answer AWS's clients until stopped."""
     settings = settings_of(given)
@@ -32,6 +32,7 @@ def serve(**given: Any) -> None:
     import uvicorn
 
     from groundfog import app
+    from groundfog.engine.errors import EngineError
 
     _log_to(settings.home)
     # uvicorn stops in order and then raises the signal again, for whoever wants to die of it; before uvicorn runs,
@@ -40,7 +41,7 @@ def serve(**given: Any) -> None:
         signal.signal(asked, lambda *_: sys.exit(0))
     try:
         with app.owned(settings.home), _listening(settings) as listening:
-            engine = app.assemble(settings)
+            engine = app.assemble(settings, alone=True)
             config = uvicorn.Config(
                 app.build(engine, settings),
                 loop="uvloop",
@@ -61,6 +62,8 @@ def serve(**given: Any) -> None:
             f"another server has {settings.home} already: `groundfog status --home {settings.home}` says where; "
             "or give this one another --home"
         ) from None
+    except EngineError as refused:
+        raise click.ClickException(str(refused)) from None
 
 
 @contextmanager
