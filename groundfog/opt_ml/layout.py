@@ -5,6 +5,8 @@
     ├── input/config/inputdataconfig.json   {"train": {"TrainingInputMode": "File", ...}}
     ├── input/config/resourceconfig.json    {"current_host": "algo-1", "hosts": ["algo-1"], ...}
     ├── input/data/<channel>/...            File mode: the objects below the channel's S3 prefix
+    ├── input/data/<channel>_<epoch>        Pipe mode: a FIFO for each epoch, from 0, with all objects in a row
+    ├── pipe_state/                         which epoch comes next, as `pipe.py` keeps it
     ├── model/                              becomes model.tar.gz; when serving: what model.tar.gz held
     ├── checkpoints/                        survives a stop and a new start
     ├── output/data/                        becomes output.tar.gz
@@ -72,8 +74,15 @@ class Layout:
         """What belongs to the program; `input` does not."""
         return self.model, self.checkpoints, self.code, self.root / "output"
 
+    @property
+    def pipe_state(self) -> Path:
+        return self.root / "pipe_state"
+
     def channel(self, name: str) -> Path:
         return self.data / name
+
+    def fifo(self, channel: str, epoch: int) -> Path:
+        return self.data / f"{channel}_{epoch}"
 
     def hyperparameters(self) -> dict[str, str]:
         return {str(name): str(value) for name, value in self._read("hyperparameters").items()}
