@@ -51,7 +51,10 @@ class Fitter:
         return _timestamp if shape.type_name == "timestamp" else _scalar(shape)
 
     def _structure(self, shape: Shape) -> Fit:
-        members = {name: self._for(member) for name, member in shape.members.items()}
+        members = {
+            name: _events if member.serialization.get("eventstream") else self._for(member)
+            for name, member in shape.members.items()
+        }
         required = frozenset(shape.required_members)
 
         def fit(value: Any) -> dict[str, Any]:
@@ -91,6 +94,13 @@ class Fitter:
 
 
 def _document(value: Any) -> Any:
+    return value
+
+
+def _events(value: Any) -> Any:
+    """Each event is held against the model when its turn comes."""
+    if not isinstance(value, AsyncIterator):
+        raise Unfit(f"a stream of events is not {value!r:.80}")
     return value
 
 

@@ -9,15 +9,15 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from botocore.model import Shape, ShapeResolver, StructureShape
 from botocore.serialize import SERIALIZERS
 
-from groundfog.wire import model, query
+from groundfog.wire import eventstream, model, query
 from groundfog.wire.fit import Fitter
-from groundfog.wire.model import Operation
+from groundfog.wire.model import Member, Operation
 from groundfog.wire.refusal import Refusal
 from groundfog.wire.request import Request
 from groundfog.wire.route import Dialect, Routed
@@ -58,8 +58,7 @@ def _rpc_headers(protocol: str, request: Request) -> dict[str, str]:
 
 
 def _rest(operation: Operation, protocol: str, values: dict[str, Any], status: int) -> Response:
-    streams = operation.answer is not None and operation.answer.shape.type_name == "blob"
-    stream = values.pop(operation.answer.name, b"") if operation.answer and streams else None
+    stream = _stream(operation.answer, values) if operation.answer else None
     for name in operation.status_members:
         status = values.pop(name, status)
     if "ContentRange" in values:
@@ -67,14 +66,30 @@ def _rest(operation: Operation, protocol: str, values: dict[str, Any], status: i
     written = _SERIALIZERS[protocol].serialize_to_request(values, operation.mirrored)
     headers = {name.lower(): value for name, value in written["headers"].items()}
     if stream is not None:
-        headers.setdefault("content-type", "binary/octet-stream")
-        return Response(status, headers, stream)
+        headers.setdefault("content-type", stream.content_type)
+        return Response(status, headers, stream.body)
     body = written["body"] or b""
     if protocol == "rest-xml":
         return _xml(operation, status, headers, values, body)
     if body:
         headers.setdefault("content-type", "application/json")
     return Response(status, headers, body)
+
+
+class _Stream(NamedTuple):
+    """An answer whose body is not written here."""
+
+    body: bytes | AsyncIterator[bytes]
+    content_type: str
+
+
+def _stream(answer: Member, values: dict[str, Any]) -> _Stream | None:
+    """Taken out of the values, where the answer is one."""
+    if answer.shape.serialization.get("eventstream"):
+        return _Stream(eventstream.written(answer.shape, values.pop(answer.name)), eventstream.CONTENT_TYPE)
+    if answer.shape.type_name == "blob":
+        return _Stream(values.pop(answer.name, b""), "binary/octet-stream")
+    return None
 
 
 def _xml(operation: Operation, status: int, headers: dict[str, str], values: dict[str, Any], body: bytes) -> Response:

@@ -30,12 +30,12 @@ TWINS = {
 UNREADABLE = {
     "GetBucketNotification": "deprecated, and two of its members have one name",
     "SelectObjectContent": "answers by an event stream",
-    "InvokeEndpointWithResponseStream": "answers by an event stream",
+    "InvokeEndpointWithResponseStream": "answers by an event stream: test_eventstream.py",
     "InvokeWithResponseStream": "answers by an event stream",
     "GetLogObject": "answers by an event stream",
     "StartLiveTail": "answers by an event stream",
 }
-"""Answers that we do not write, and why."""
+"""Answers that are not written as one document, and why."""
 
 PATTERN = "must satisfy regular expression pattern"
 """Our made-up values have the right types and sizes, but follow no pattern."""
