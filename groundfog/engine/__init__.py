@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from groundfog.engine.jobs import Jobs
     from groundfog.engine.keys import KeyStore
     from groundfog.engine.logs import Logs
+    from groundfog.engine.measurements import Measurements
     from groundfog.engine.objects import Objects
     from groundfog.engine.resources import Resources
     from groundfog.engine.transforms import Transforms
@@ -26,6 +27,7 @@ class Engine:
     objects: Objects
     resources: Resources
     logs: Logs
+    measurements: Measurements
     jobs: Jobs
     transforms: Transforms
     endpoints: Endpoints

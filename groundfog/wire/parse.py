@@ -48,11 +48,11 @@ def violations(operation: Operation, parameters: Parameters) -> list[Violation]:
 
 
 async def _json(request: Request, routed: Routed, signed: Signed) -> Any:
-    return readers.value("json", routed.operation.shape, readers.from_json(await request.read()))
+    return readers.value("json", routed.operation.shape, readers.from_json(await request.content()))
 
 
 async def _cbor(request: Request, routed: Routed, signed: Signed) -> Any:
-    return readers.value("smithy-rpc-v2-cbor", routed.operation.shape, readers.from_cbor(await request.read()))
+    return readers.value("smithy-rpc-v2-cbor", routed.operation.shape, readers.from_cbor(await request.content()))
 
 
 async def _query(request: Request, routed: Routed, signed: Signed) -> Any:

@@ -2,6 +2,7 @@
 
 import functools
 import uuid
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import quote, unquote_plus
@@ -73,16 +74,36 @@ class Request:
             self._held = b"".join(parts)
         return self._held
 
+    async def content(self) -> bytes:
+        """The whole body, unpacked where the client packed it: botocore does so with large ones of some operations."""
+        body = await self.read()
+        return _unpacked(body) if self.headers.get("content-encoding") == "gzip" else body
+
     async def form(self) -> dict[str, str]:
         """Parameters of the query protocol, from the URL and from the body."""
         if self._form is None:
-            sent = self.query | pairs((await self.read()).decode("latin-1"))
+            sent = self.query | pairs((await self.content()).decode("latin-1"))
             self._form = {name: values[-1] for name, values in sent.items()}
         return self._form
 
     async def wait_until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+
+
+def _unpacked(body: bytes) -> bytes:
+    unpacking = zlib.decompressobj(wbits=31)
+    try:
+        content = unpacking.decompress(body, BODY_LIMIT + 1)
+    except zlib.error as error:
+        raise Refusal("SerializationException", f"The body is not gzipped as Content-Encoding says ({error})") from None
+    if len(content) > BODY_LIMIT:
+        raise Refusal(
+            "RequestEntityTooLargeException", f"Request must be smaller than {BODY_LIMIT} bytes when unpacked", 413
+        )
+    if not unpacking.eof:
+        raise Refusal("SerializationException", "The gzipped body ends too early")
+    return content
 
 
 def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
