@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from groundfog.engine.channels import Interrupted
 from groundfog.engine.environments import Environments
-from groundfog.engine.errors import Busy, Missing, Unfit
+from groundfog.engine.errors import Busy, Missing, Unfit, Unreachable
 from groundfog.engine.jobs.documents import Job, Progress, Step, Transition, progress_of
 from groundfog.engine.jobs.hosts import Hosts
 from groundfog.engine.jobs.records import Records
@@ -33,6 +33,9 @@ from groundfog.engine.outcomes import STOPPED, failed
 from groundfog.engine.resources import Document, Resource, Resources
 
 __all__ = ["Job", "Jobs", "Progress", "Step", "Transition", "progress_of"]
+
+_PATIENCE = 1.0
+"""Seconds until a state that could not be reached is asked again."""
 
 _log = logging.getLogger(__name__)
 
@@ -114,6 +117,8 @@ class Jobs:
                 self._take_step(resource)
         except Missing:
             return
+        except Unreachable:
+            self._go_on_later(name)
         except Exception:
             _log.exception("%s %s", self._kind, name)
             text = "InternalServerError: The server failed; its log says how. Try the job again."
@@ -121,6 +126,13 @@ class Jobs:
             self._steps.settle(self._records.find(name))
         finally:
             self._stopping.discard(name)
+
+    def _go_on_later(self, name: str) -> None:
+        """The state could not be reached. The program runs on, and the step that was recorded can be done again."""
+        _log.warning("%s %s waits for the database", self._kind, name, exc_info=True)
+        self._closing.wait(_PATIENCE)
+        if self._workers is not None and not self._closing.is_set():
+            self._workers.submit(self._run, name)
 
     def _take_step(self, resource: Resource) -> None:
         name = resource.name

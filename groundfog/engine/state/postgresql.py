@@ -22,7 +22,9 @@ from psycopg.rows import dict_row
 from groundfog.engine.errors import Busy, Unfit, Unreachable
 
 _PATIENCE = 10.0
-"""Seconds to wait for a database that went away, or for the connections of a server that was killed to end."""
+"""Seconds to wait for a database that went away."""
+_TO_END = 3.0
+"""Seconds in which the connections of a server that was killed end."""
 _SPELLED = {
     # Text is to be compared by its bytes, and times are to keep their microseconds.
     r"\bTEXT\b": 'TEXT COLLATE "C"',
@@ -99,7 +101,7 @@ class PostgreSQL:
         self._queries.learn_words(connection)
 
     def own(self, connection: Any) -> None:
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + _TO_END
         while not self._queries.shut_others_out(connection):
             if time.monotonic() > end:
                 raise Busy("another server serves from this database: stop it, or give this one a database of its own")

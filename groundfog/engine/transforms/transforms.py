@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from groundfog.engine.channels import Interrupted
 from groundfog.engine.endpoints.seat import Pace
-from groundfog.engine.errors import Busy, Missing, Unfit
+from groundfog.engine.errors import Busy, Missing, Unfit, Unreachable
 from groundfog.engine.launch import Launcher
 from groundfog.engine.logs import Logs
 from groundfog.engine.objects import Objects
@@ -26,6 +26,8 @@ from groundfog.engine.transforms.run import Broken, Run, Workshop
 
 KIND = "transform-job"
 _LIVING = ("InProgress", "Stopping")
+_PATIENCE = 1.0
+"""Seconds until a state that could not be reached is asked again."""
 
 _log = logging.getLogger(__name__)
 
@@ -112,12 +114,21 @@ class Transforms:
             self._settle(name, "Failed", f"ClientError: {unfit}")
         except Broken as broken:
             self._settle(name, "Failed", str(broken))
+        except Unreachable:
+            self._go_on_later(name)
         except Exception:
             _log.exception("Transform job %s", name)
             self._settle(name, "Failed", "InternalServerError: The server failed; its log says how. Try the job again.")
         finally:
             self._running.discard(name)
             self._stopping.discard(name)
+
+    def _go_on_later(self, name: str) -> None:
+        """The state could not be reached; what was finished by then is known."""
+        _log.warning("Transform job %s waits for the database", name, exc_info=True)
+        self._closing.wait(_PATIENCE)
+        if self._workers is not None and not self._closing.is_set():
+            self._workers.submit(self._run, name)
 
     def _go(self, resource: Resource) -> None:
         name, before = resource.name, progress_of(resource)
