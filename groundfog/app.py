@@ -10,6 +10,9 @@ from pathlib import Path
 
 from groundfog.engine import Engine
 from groundfog.engine.endpoints import Endpoints
+from groundfog.engine.environments import Environments
+from groundfog.engine.environments.index import Index
+from groundfog.engine.environments.profiles import Profiles
 from groundfog.engine.jobs import Jobs
 from groundfog.engine.keys import KeyStore
 from groundfog.engine.launch.local import Local
@@ -42,6 +45,13 @@ def assemble(settings: Settings, *, alone: bool = False) -> Engine:
     resources, logs = Resources(state), Logs(home / "logs", state)
     objects = Objects(home / "objects", durable=settings.durable)
     launcher = Local(home / "runs", sandbox=Sandbox(settings.sandbox), warm=settings.warm)
+    environments = Environments(
+        Path(settings.environments).expanduser().absolute() if settings.environments else home / "environments",
+        launcher,
+        profiles=Profiles(home / "images.toml"),
+        room=int(settings.environments_room * 1e9),
+        index=Index.of_this_machine(),
+    )
     owner = f"arn:aws:sts::{settings.account}:assumed-role/{OWNER}/owner"
     return Engine(
         objects=objects,
@@ -55,9 +65,11 @@ def assemble(settings: Settings, *, alone: bool = False) -> Engine:
             logs,
             at_once=settings.jobs_at_once,
             most_hosts=settings.most_instances,
+            environments=environments,
         ),
         endpoints=Endpoints(resources, objects, launcher, logs, wait=settings.endpoint_wait),
         transforms=Transforms(resources, objects, launcher, logs, at_once=settings.jobs_at_once),
+        environments=environments,
         keys=KeyStore(home / "credentials", resources, owner),
     )
 

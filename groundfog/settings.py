@@ -29,6 +29,12 @@ class Settings:
     most_instances: int = _setting(
         16, "How many instances one training job may ask for, all of them on this machine; AWS calls this a quota."
     )
+    environments: str = _setting(
+        "", "Where the environments of framework images are kept, if not in home; servers may share the folder."
+    )
+    environments_room: float = _setting(
+        20.0, "How many gigabytes of environments are kept; beyond, those go that were not used for longest."
+    )
     sandbox: str = _setting(
         "auto", "`auto`: behind bubblewrap where it works; `none`: plain processes, for programs that you trust."
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 # Only named, not loaded: the agent of a host lives in this package too, and is to start in no time.
 if TYPE_CHECKING:
     from groundfog.engine.endpoints import Endpoints
+    from groundfog.engine.environments import Environments
     from groundfog.engine.jobs import Jobs
     from groundfog.engine.keys import KeyStore
     from groundfog.engine.logs import Logs
@@ -31,4 +32,5 @@ class Engine:
     jobs: Jobs
     transforms: Transforms
     endpoints: Endpoints
+    environments: Environments
     keys: KeyStore

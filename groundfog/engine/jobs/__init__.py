@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from groundfog.engine.channels import Interrupted
 from groundfog.engine.environments import Environments
 from groundfog.engine.errors import Busy, Missing, Unfit, Unreachable
+from groundfog.engine.jobs.code import Code
 from groundfog.engine.jobs.documents import Job, Progress, Step, Transition, progress_of
 from groundfog.engine.jobs.hosts import Hosts
 from groundfog.engine.jobs.records import Records
@@ -32,7 +33,7 @@ from groundfog.engine.objects import Objects
 from groundfog.engine.outcomes import STOPPED, failed
 from groundfog.engine.resources import Document, Resource, Resources
 
-__all__ = ["Job", "Jobs", "Progress", "Step", "Transition", "progress_of"]
+__all__ = ["Code", "Job", "Jobs", "Progress", "Step", "Transition", "progress_of"]
 
 _PATIENCE = 1.0
 """Seconds until a state that could not be reached is asked again."""

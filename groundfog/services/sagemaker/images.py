@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from groundfog.engine import Engine
+from groundfog.engine.environments.profiles import Profile
+from groundfog.engine.errors import Unfit
 from groundfog.engine.launch import Program
 from groundfog.engine.resources import Document
 from groundfog.wire.refusal import Refusal
@@ -75,6 +78,29 @@ def program(image: str, command: Literal["train", "serve"]) -> Program:
             f"{', '.join(sorted(_built_in()))}: an image is found by its repository's name, whatever the registry.",
         )
     return Program(module=f"groundfog.algorithms.{named['repository']}", arguments=(command,), trusted=True)
+
+
+def is_built_in(image: str) -> bool:
+    named = _URI.fullmatch(image)
+    return named is not None and named["repository"] in _built_in()
+
+
+def profile(engine: Engine, image: str, kind: Literal["training", "inference"]) -> Profile:
+    """What stands for a framework's image here. Raises ValidationException for one that nothing is known of."""
+    named, profiles = _URI.fullmatch(image), engine.environments.profiles
+    try:
+        found = profiles.find(named["repository"], named["tag"] or "", kind) if named is not None else None
+        known = ", ".join([*sorted(_built_in()), *profiles.names])
+    except Unfit as unfit:
+        raise Refusal("ValidationException", str(unfit)) from None
+    if found is None:
+        raise Refusal(
+            "ValidationException",
+            f"Cannot find the image {image}. This server knows {known}: an image is found by its repository's name, "
+            f'whatever the registry. To add one, write [[image]], repository = "its-name" and packages = [...] into '
+            f"{profiles.place}; docs/script_mode.md tells how.",
+        )
+    return found
 
 
 def _toolkit(repository: str) -> str | None:

@@ -17,12 +17,12 @@ _ENDED = ("Completed", "Failed", "Stopped")
 
 def create_training_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
     name = TRAINING_JOB.name(request)
-    training_order.check(request, most_instances=engine.jobs.most_hosts)
+    training_order.check(engine, request)
     arn = TRAINING_JOB.arn(caller, name)
     try:
         engine.jobs.submit(
             name,
-            training_order.order(caller, request, name),
+            training_order.order(engine, caller, request, name),
             notes=training_description.told(request),
             tags=Kind.tags(request),
         )

@@ -2,9 +2,11 @@
 
 import dataclasses
 
+from groundfog.engine import Engine
 from groundfog.engine.jobs import Job
-from groundfog.services.sagemaker import images, training_channels, training_resources
+from groundfog.services.sagemaker import training_channels, training_resources
 from groundfog.services.sagemaker.kinds import TRAINING_JOB, Invalid, Unwritten
+from groundfog.services.sagemaker.training_program import running
 from groundfog.wire.caller import Caller, Parameters
 
 LONGEST_SECONDS = 86400
@@ -17,7 +19,7 @@ _UNWRITTEN = (
     "ServerlessJobConfig",
     "TensorBoardOutputConfig",
 )
-_UNWRITTEN_OF_ALGORITHMS = ("AlgorithmName", "ContainerEntrypoint", "ContainerArguments", "TrainingImageConfig")
+_UNWRITTEN_OF_ALGORITHMS = ("AlgorithmName", "TrainingImageConfig")
 _BUILT_IN = "groundfog.algorithms."
 _METRICS = {
     f"{channel}:{metric}": rf"^Checkpoint \[\d+\]\t{title}-{metric}=(\S+)"
@@ -27,21 +29,20 @@ _METRICS = {
 """What built-in algorithms say at a checkpoint, under the names that AWS gives it."""
 
 
-def check(request: Parameters, *, most_instances: int) -> None:
+def check(engine: Engine, request: Parameters) -> None:
     Unwritten.refuse(request, _UNWRITTEN, "a training job")
     algorithm = request["AlgorithmSpecification"]
     Unwritten.refuse(algorithm, _UNWRITTEN_OF_ALGORITHMS, "AlgorithmSpecification")
     if "TrainingImage" not in algorithm:
         raise Invalid("AlgorithmSpecification must name a TrainingImage.")
-    program = images.program(algorithm["TrainingImage"], "train")
+    program = running(engine, request).program
     if algorithm.get("MetricDefinitions"):
         raise Invalid(
             "You can't override the metric definitions for Amazon SageMaker algorithms. Please retry the request "
             "without specifying metric definitions."
         )
-    training_channels.check_mode(algorithm["TrainingInputMode"])
-    training_channels.check(request.get("InputDataConfig", []))
-    training_resources.check(request.get("ResourceConfig"), most_instances)
+    training_channels.check(training_channels.given(request))
+    training_resources.check(request.get("ResourceConfig"), engine.jobs.most_hosts)
     if program.module.startswith(_BUILT_IN) and training_resources.instances(request["ResourceConfig"]) > 1:
         raise Invalid(
             f"{algorithm['TrainingImage']} is a built-in algorithm, which trains on one instance, with as many "
@@ -65,17 +66,14 @@ def _check_spot(request: Parameters) -> None:
         )
 
 
-def order(caller: Caller, request: Parameters, name: str) -> Job:
-    program = images.program(request["AlgorithmSpecification"]["TrainingImage"], "train")
+def order(engine: Engine, caller: Caller, request: Parameters, name: str) -> Job:
+    what = running(engine, request)
     output = request["OutputDataConfig"]
     bucket, prefix = training_channels.bucket_and_key(output["S3OutputPath"])
-    channels = [
-        training_channels.channel(given, request["RoleArn"], caller.region)
-        for given in request.get("InputDataConfig", [])
-    ]
+    channels = training_channels.given(request)
     return Job(
         program=dataclasses.replace(
-            program,
+            what.program,
             environment={
                 **request.get("Environment", {}),
                 "TRAINING_JOB_NAME": name,
@@ -83,16 +81,15 @@ def order(caller: Caller, request: Parameters, name: str) -> Job:
             },
             max_seconds=request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", LONGEST_SECONDS),
         ),
-        channels=tuple(channels),
+        channels=tuple(training_channels.channel(given, request["RoleArn"], caller.region) for given in channels),
         hyperparameters=request.get("HyperParameters", {}),
-        input_data_config={
-            given["ChannelName"]: training_channels.input_data_config(given)
-            for given in request.get("InputDataConfig", [])
-        },
+        input_data_config={given["ChannelName"]: training_channels.input_data_config(given) for given in channels},
         resource_config=training_resources.resource_config(request["ResourceConfig"]),
         bucket=bucket,
         prefix="/".join(part for part in (prefix.rstrip("/"), name, "output") if part),
         compress=output.get("CompressionType", "GZIP") == "GZIP",
         log_group=_LOG_GROUP,
         metrics=_METRICS,
+        recipe=what.recipe,
+        code=what.code,
     )
