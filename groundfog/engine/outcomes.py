@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from groundfog.engine.channels import feed
 from groundfog.engine.errors import Unfit
 from groundfog.engine.launch import Host
 from groundfog.engine.logs.file import backward
@@ -52,12 +53,14 @@ def judge(ends: Sequence[Host], directories: Mapping[str, Path], *, asked_to_sto
     """
     until = math.inf if asked_to_stop is None else asked_to_stop
     failures = [
-        (host.ended or 0.0, name, host.exit_code)
+        (host.ended or 0.0, name, host.exit_code or 0, host.because)
         for host, name in zip(ends, directories, strict=True)
-        if host.exit_code and not host.because and (host.ended or 0.0) < until
+        if (host.because == "input" or (host.exit_code and not host.because)) and (host.ended or 0.0) < until
     ]
     if failures:
-        _, name, exit_code = min(failures)
+        _, name, exit_code, because = min(failures)
+        if because == "input":
+            return failed(f"ClientError: {feed.failure(directories[name])}")
         return failed(_reason(exit_code, directories[name], name if len(directories) > 1 else ""))
     if any(host.because == "time limit" for host in ends):
         return Outcome(status="Stopped", secondary="MaxRuntimeExceeded")

@@ -61,8 +61,8 @@ class Host:
     ended: float | None = None
     exit_code: int | None = None
     """As a shell says it: 128 + N for a program that signal N ended."""
-    because: Literal["", "stopped", "time limit"] = ""
-    """Why it was asked to end, where it was."""
+    because: Literal["", "stopped", "time limit", "input"] = ""
+    """Why it was asked to end, where it was; `input`: its channels could not be fed any more."""
 
 
 class Launcher(Protocol):
@@ -94,7 +94,8 @@ class Launcher(Protocol):
 
     def start(self, directory: Path, program: Program) -> None:
         """Start the program, or start again one that was lost; nothing if it runs or has ended (as when the server
-        died in between). Raises Unfit if it may not run here."""
+        died in between). Where there is an order to feed channels (`channels/feed.py`), what feeds them is started
+        beside it and outlives the server like it. Raises Unfit if it may not run here."""
         ...
 
     def poll(self, directory: Path) -> Host: ...
