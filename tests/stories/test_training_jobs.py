@@ -64,12 +64,6 @@ def refused(call, code, text, **request):
             "Cannot find the image",
         ),
         ({"AlgorithmSpecification": {"TrainingInputMode": "File"}}, "ValidationException", "must name a TrainingImage"),
-        (
-            {"AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "Pipe"}},
-            "ValidationException",
-            "Pipe is not yet supported",
-        ),
-        ({"InputDataConfig": [channel(InputMode="FastFile")]}, "ValidationException", "FastFile is not yet supported"),
         ({"InputDataConfig": [channel(), channel()]}, "ValidationException", "Duplicate channel name: train"),
         ({"InputDataConfig": [channel("..")]}, "ValidationException", "A channel cannot be called .."),
         ({"InputDataConfig": [channel("a b")]}, "ValidationException", "at 'inputDataConfig.1.member.channelName'"),
@@ -101,11 +95,7 @@ def refused(call, code, text, **request):
             "equal to or greater than MaxRuntimeInSeconds",
         ),
         ({"CheckpointConfig": {"S3Uri": "s3://b/c"}}, "NotImplemented", "CheckpointConfig"),
-        (
-            {"InputDataConfig": [channel(kind="AugmentedManifestFile")]},
-            "NotImplemented",
-            "S3DataType AugmentedManifestFile",
-        ),
+        ({"InputDataConfig": [channel(kind="Converse")]}, "NotImplemented", "S3DataType Converse"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_at_the_call(sagemaker, changes, code, text):

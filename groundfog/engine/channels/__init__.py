@@ -11,7 +11,7 @@ feed.py        what that process is told, and how it is started
 """
 
 from groundfog.engine.channels.channel import Channel, Interrupted, Mode, Share
-from groundfog.engine.channels.choosing import chosen
+from groundfog.engine.channels.choosing import chosen, require_any
 from groundfog.engine.channels.filling import fill
 
-__all__ = ["Channel", "Interrupted", "Mode", "Share", "chosen", "fill"]
+__all__ = ["Channel", "Interrupted", "Mode", "Share", "chosen", "fill", "require_any"]

@@ -21,6 +21,17 @@ def chosen(objects: Source[ItemT], channel: Channel, after: str = "") -> Iterato
         yield found, _below(channel.prefix, found.key)
 
 
+def require_any(objects: Source[Any], channel: Channel) -> None:
+    """Raises Unfit if the channel holds nothing, as far as can be seen at once."""
+    try:
+        if channel.attributes:
+            objects.find(channel.bucket, channel.prefix)
+        elif next(chosen(objects, channel), None) is None:
+            raise Unfit(channel.if_empty)
+    except Missing:
+        raise Unfit(channel.if_empty) from None
+
+
 def below(objects: Source[ItemT], channel: Channel, after: str = "") -> Iterator[ItemT]:
     """Without the empty objects by which consoles show folders."""
     while page := objects.page(channel.bucket, channel.prefix, after):

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from groundfog.engine.archive import merged, pack
-from groundfog.engine.channels import Share, fill
+from groundfog.engine.channels import Share, fill, require_any
+from groundfog.engine.channels.feed import order_feed
 from groundfog.engine.environments import Environment, Environments
 from groundfog.engine.errors import Busy, Missing, Unfit
 from groundfog.engine.jobs.documents import Job, job_of, progress_of
@@ -47,7 +48,9 @@ class Steps:
         if not self.objects.has_bucket(job.bucket):
             raise Unfit(f"The bucket {job.bucket} of S3OutputPath does not exist. Create it, and start the job again.")
         for number, (host, layout) in enumerate(zip(job.hosts, hosts.layouts, strict=True)):
-            self._fill(job, layout, Share(number, len(job.hosts)), interrupted)
+            share = Share(number, len(job.hosts))
+            self._fill(job, layout, share, interrupted)
+            order_feed(layout.root.parent, job.channels, {"folder": str(self.objects.root)}, share)
             layout.configure(job.hyperparameters, job.input_data_config, job.resource_config_of(host))
         environment = self._prepare(name, hosts, interrupted)
         self.records.advance(
@@ -135,6 +138,9 @@ class Steps:
 
     def _fill(self, job: Job, layout: Layout, share: Share, interrupted: Callable[[], bool]) -> None:
         for channel in job.channels:
+            if channel.mode == "Pipe":
+                require_any(self.objects, channel)
+                continue
             fill(
                 self.objects,
                 channel,
