@@ -13,14 +13,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from groundfog.engine.channels import feed
 from groundfog.engine.launch import Host, Program
-from groundfog.engine.sandbox import Sandbox, prepare
+from groundfog.engine.sandbox import AGENT, Sandbox, prepare
 
-_AGENT = Path(__file__).with_name("agent.py")
 MODULES = ("torch", "torch._dynamo", "groundfog.algorithms.seq2seq")
 """What takes long to import, and most jobs need; torch loads the second when it makes its first optimizer, two seconds
 into a job. What is not installed is passed over."""
@@ -83,19 +82,9 @@ class Local:
             return
         confined = self._sandbox.confine(directory, program)
         self._sandbox.hand_over(directory)
-        order = {
-            **asdict(confined),
-            "folder": str(confined.folder),
-            "max_seconds": program.max_seconds,
-            "grace_seconds": program.grace_seconds,
-            "warm": {
-                "module": program.module,
-                "arguments": program.arguments,
-                "environment": dict(confined.environment),
-            }
-            if program.trusted and _is_usual(program)
-            else None,
-        }
+        order = confined.order(program, warm=program.trusted and _is_usual(program))
+        order["feeder"] = feed.command(directory)
+        (directory / "network").unlink(missing_ok=True)
         _write(directory / "order.json", order)
         spare = self._agents.get(directory)
         if spare is not None and spare.stdin is not None and _is_held(directory):
@@ -136,6 +125,7 @@ class Local:
         if agent is not None:
             agent.kill()
             agent.communicate()
+        self._sandbox.clear(directory)
         _delete(directory)
 
     def close(self) -> None:
@@ -165,8 +155,7 @@ class Local:
         directory = self._new()
         program = Program(module="groundfog.opt_ml.warm", arguments=self._modules, trusted=True)
         self._sandbox.hand_over(directory)
-        confined = self._sandbox.confine(directory, program)
-        _write(directory / "spare.json", {**asdict(confined), "folder": str(confined.folder)})
+        _write(directory / "spare.json", self._sandbox.confine(directory, program).order(program))
         self._launch(directory, stdin=subprocess.PIPE)
         return directory
 
@@ -185,7 +174,7 @@ class Local:
             fcntl.fcntl(lock, fcntl.F_OFD_SETLK, _WHOLE_FILE)
             with (directory / "agent.log").open("ab") as complaints:
                 agent = subprocess.Popen(
-                    [sys.executable, "-I", "-S", str(_AGENT), str(directory)],
+                    [sys.executable, "-I", "-S", str(AGENT), str(directory)],
                     stdin=stdin,
                     stdout=subprocess.DEVNULL,
                     stderr=complaints,

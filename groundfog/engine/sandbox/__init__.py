@@ -1,43 +1,39 @@
 """User code behind a wall, with `/opt/ml` where it expects it.
 
-Behind bubblewrap a program finds `/opt/ml` (its inputs read-only), a `/tmp` of its own, the system and the Python
-environment read-only, and nothing else: no home, no other job, no network, no process but its own, no capability,
-and it is no user of this machine. Nothing that it leaves behind is to be believed: see `within`.
-
+    wall      what a program finds behind bubblewrap
     python    what must be in sight for an interpreter to run, and where it finds what is ours
+    network   what it reaches
+    limits    what it may take of the machine
+
+Nothing that a program leaves behind is to be believed: see `within`.
 """
 
 import functools
+import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from groundfog.engine.errors import Unfit
-from groundfog.engine.launch import Program
-from groundfog.engine.sandbox.python import TREATY, TREATY_INSIDE, Interpreter
+from groundfog.engine.launch import Network, Program
+from groundfog.engine.sandbox import limits, network, wall
+from groundfog.engine.sandbox.limits import Amount, Limits
+from groundfog.engine.sandbox.network import Door
+from groundfog.engine.sandbox.python import TREATY, Interpreter
 from groundfog.opt_ml.layout import Layout
 
-_SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-_CONFIGURATION = (
-    "/etc/alternatives",
-    "/etc/hosts",
-    "/etc/ld.so.cache",
-    "/etc/localtime",
-    "/etc/nsswitch.conf",
-    "/sys/devices/system/cpu",
-    "/sys/devices/system/node",
-)
-_DEVICES = ("/dev/nvidia*", "/dev/dri")
+__all__ = ["Amount", "Confined", "Door", "Limits", "Sandbox", "prepare", "within"]
+
+AGENT = Path(__file__).parents[1] / "launch" / "agent"
 _STEERING = ("PYTHON", "LD_", "GLIBC_")
 """Variables by which a user could make a program of ours, where no wall is, load what is the user's."""
-_MOST_PROCESSES = 4096
 _NOTHING = Program(module="", arguments=())
-_FIRST_USER, _USERS = 200_000, 100_000
+_PATIENCE = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,26 +42,47 @@ class Confined:
 
     command: Sequence[str]
     environment: Mapping[str, str]
-    folder: Path
+    folder: str
     nested: int
-    most_processes: int | None
+    network: Mapping[str, Any] | None
+    """What the agent asks of the keeper of the host's network; None: it has the machine's."""
+    room: Mapping[str, Any]
+    """What it may take of the machine, in the agent's words."""
+
+    def order(self, program: Program, *, warm: bool = False) -> dict[str, Any]:
+        """The agent's `order.json`. `warm`: a program that waits already may become this one."""
+        handed_on = {"module": program.module, "arguments": program.arguments, "environment": dict(self.environment)}
+        return {
+            **asdict(self),
+            "max_seconds": program.max_seconds,
+            "grace_seconds": program.grace_seconds,
+            "warm": handed_on if warm else None,
+        }
 
 
 class Sandbox:
     """`mode` is `auto`, or `none`: everything as a plain process, users' code too, for machines of trusted users.
 
-    `modules` are further folders of Python modules that programs may import.
+    `modules` are further folders of Python modules that programs may import; `door` is where the server listens.
     """
 
-    def __init__(self, mode: str = "auto", *, modules: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        mode: str = "auto",
+        *,
+        modules: Sequence[Path] = (),
+        door: Door | None = None,
+        limits: Limits | None = None,
+    ) -> None:
         self._wanted, self._modules = mode != "none", [folder.resolve() for folder in modules]
+        self._door, self._limits = door, limits or Limits()
 
     def describe(self) -> str:
         """One line, for the one who starts the server."""
         if not self._wanted:
             return "jobs run as plain processes, users' code too, because the settings say so"
         if not self.missing:
-            return "jobs run behind bubblewrap"
+            return "; ".join(filter(None, ("jobs run behind bubblewrap", self._limits.describe())))
         return (
             f"{self.missing}: built-in algorithms run as plain processes; user code is refused; "
             "`apt install bubblewrap` puts this right where the kernel allows it"
@@ -74,23 +91,28 @@ class Sandbox:
     @functools.cached_property
     def missing(self) -> str:
         """Why there is no wall; empty if there is one. Tried once, by looking for this Python from behind it."""
-        if _bubblewrap() is None:
+        if wall.bubblewrap() is None:
             return "bubblewrap is not installed"
         with tempfile.TemporaryDirectory() as folder:
             directory = Path(folder)
             prepare(directory)
             self.hand_over(directory)
-            trial = self._walled(directory, _NOTHING, ["test", "-x", sys.executable])
+            trial = self._walled(directory, _NOTHING, ["test", "-x", sys.executable]).order(_NOTHING)
+            (directory / "order.json").write_text(json.dumps(trial))
+            command = [sys.executable, "-I", "-S", str(AGENT), folder]
             try:
-                tried = subprocess.run(trial.command, env=dict(trial.environment), capture_output=True, timeout=30)
+                subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE)
             except subprocess.TimeoutExpired:
                 return "bubblewrap does not answer"
-        said = tried.stderr.decode(errors="replace").strip().splitlines()
-        return f"bubblewrap does not work here ({said[-1] if said else 'no reason given'})" if tried.returncode else ""
+            return _what_came_of(directory)
 
     @property
     def walled(self) -> bool:
         return self._wanted and not self.missing
+
+    def interface(self, reach: Network) -> str:
+        """The name of the network interface by which a job's hosts find each other."""
+        return network.interface(reach if self.walled else "open")
 
     def confine(self, directory: Path, program: Program) -> Confined:
         """How to run the program in the host's directory. Raises Unfit where that would not be safe."""
@@ -111,11 +133,19 @@ class Sandbox:
         for folder in layout.writable:
             within(directory, folder).mkdir(exist_ok=True)
         if os.geteuid() == 0 and self._wanted:
-            user = _user(directory)
+            user = wall.user(directory)
             os.chown(layout.root, user, user)
             for folder in (*layout.writable, directory / "tmp"):
                 for path in _all_below(folder):
                     os.chown(path, user, user, follow_symlinks=False)
+
+    def clear(self, directory: Path) -> None:
+        """What the machine holds for a host whose processes are gone, beside its directory."""
+        limits.release(directory)
+
+    def sweep(self, runs: Path) -> None:
+        """The same for hosts whose directory in `runs` is gone."""
+        limits.sweep(runs)
 
     def _plain(self, directory: Path, program: Program) -> Confined:
         root, interpreter = directory / "opt_ml", Interpreter(program, self._modules)
@@ -124,73 +154,58 @@ class Sandbox:
             for name, value in program.environment.items()
             if not (self._wanted and name.startswith(_STEERING))
         }
-        treaty = directory / "treaty"
-        for path in () if interpreter.is_ours else TREATY:
-            treaty.joinpath(path.parent.name).mkdir(parents=True, exist_ok=True)
-            link = treaty / path.parent.name / path.name
-            link.unlink(missing_ok=True)
-            link.symlink_to(path)
         return Confined(
             command=interpreter.command,
             environment={
                 **_environment(directory / "tmp"),
-                **interpreter.search(treaty),
+                **interpreter.search(_treaty(directory)),
                 **given,
                 "SAGEMAKER_BASE_DIR": str(root),
             },
-            folder=root,
+            folder=str(root),
             nested=0,
-            most_processes=None,
+            network=None,
+            room=self._limits.room(directory),
         )
 
     def _walled(self, directory: Path, program: Program, command: Sequence[str] = ()) -> Confined:
-        as_root, interpreter = os.geteuid() == 0, Interpreter(program, self._modules)
+        interpreter = Interpreter(program, self._modules)
+        behind = wall.Wall(directory, program, interpreter, self._limits.processes)
         return Confined(
-            command=[
-                _bubblewrap() or "bwrap",
-                *("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
-                *("--die-with-parent", "--new-session", "--hostname", program.host),
-                *(_ROOT if as_root else ("--unshare-user", "--uid", "1000", "--gid", "1000")),
-                *_mounts(directory, interpreter),
-                *("--chdir", "/opt/ml", "--"),
-                *(_become(_user(directory)) if as_root else ()),
-                *(command or interpreter.command),
-            ],
+            command=behind.command(command or interpreter.command),
             environment={
                 **_environment(Path("/tmp")),  # noqa: S108  its own
-                **interpreter.search(TREATY_INSIDE),
+                **interpreter.search(wall.TREATY),
                 **program.environment,
             },
-            folder=directory,
-            nested=2,
-            most_processes=_MOST_PROCESSES if as_root else None,
+            folder=str(directory),
+            nested=wall.NESTED,
+            network=None if program.network == "open" else network.wish(program, self._door),
+            room=self._limits.room(directory),
         )
 
 
-def _mounts(directory: Path, interpreter: Interpreter) -> Iterator[str]:
-    yield from ("--ro-bind", "/usr", "/usr")
-    for path in map(Path, _SYSTEM):
-        if path.is_symlink():
-            yield from ("--symlink", str(path.readlink()), str(path))
-        elif path.exists():
-            yield from ("--ro-bind", str(path), str(path))
-    yield from ("--proc", "/proc", "--dev", "/dev")
-    for pattern in _DEVICES:
-        for device in Path("/").glob(pattern[1:]):
-            yield from ("--dev-bind", str(device), str(device))
-    # Before the readable folders: a checkout may well lie below /tmp.
-    yield from ("--bind", str(directory / "tmp"), "/tmp")  # noqa: S108  its own
-    readable = {path: path for path in (*map(Path, _CONFIGURATION), *interpreter.folders)}
-    if not interpreter.is_ours:
-        readable |= {TREATY_INSIDE / path.parent.name / path.name: path for path in TREATY}
-    # bubblewrap would make the folders on the way for root alone.
-    for folder in sorted({parent for path in (*readable, Path("/opt/ml")) for parent in path.parents[:-1]}):
-        yield from ("--perms", "0755", "--dir", str(folder))
-    for inside, path in readable.items():
-        yield from ("--ro-bind-try", str(path), str(inside))
-    opt_ml = directory / "opt_ml"
-    yield from ("--bind", str(opt_ml), "/opt/ml", "--ro-bind", str(opt_ml / "input"), "/opt/ml/input")
-    yield from ("--remount-ro", "/")
+def _what_came_of(directory: Path) -> str:
+    """Why the trial failed; nothing if it did not."""
+    limits.release(directory)
+    said = (directory / "log").read_text(errors="replace").strip().splitlines()
+    try:
+        if json.loads((directory / "exit.json").read_text())["exit_code"] == 0:
+            return ""
+    except FileNotFoundError:
+        pass
+    return f"bubblewrap does not work here ({said[-1].partition(chr(9))[2] if said else 'no reason given'})"
+
+
+def _treaty(directory: Path) -> Path:
+    """A folder where an interpreter that is not ours finds the treaty, and nothing else of ours."""
+    folder = directory / "treaty" / TREATY[0].parent.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in TREATY:
+        link = folder / path.name
+        if not link.is_symlink():
+            link.symlink_to(path)
+    return folder.parent
 
 
 def _environment(home: Path) -> dict[str, str]:
@@ -206,13 +221,6 @@ def _environment(home: Path) -> dict[str, str]:
         "OMP_WAIT_POLICY": "PASSIVE",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-
-
-_ROOT = (
-    *("--cap-drop", "ALL"),
-    *("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP"),
-)
-"""What is left is what `_become` needs, and that drops them too."""
 
 
 def prepare(directory: Path) -> None:
@@ -233,20 +241,6 @@ def within(directory: Path, path: Path) -> Path:
         if step.is_symlink():
             raise Unfit(f"/{step.relative_to(directory)} is a symbolic link")
     return path
-
-
-def _bubblewrap() -> str | None:
-    return shutil.which("bwrap")
-
-
-def _become(user: int) -> list[str]:
-    nobody = [f"--reuid={user}", f"--regid={user}", "--clear-groups"]
-    return ["setpriv", *nobody, "--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--no-new-privs", "--"]
-
-
-def _user(directory: Path) -> int:
-    """A number that no account has, and hardly another host at the same time."""
-    return _FIRST_USER + int.from_bytes(directory.name.encode()[:8]) % _USERS
 
 
 def _all_below(folder: Path) -> Iterator[Path]:

@@ -15,8 +15,6 @@ from groundfog.engine.launch import Program
 _PACKAGE = Path(__file__).parents[2]
 TREATY = (_PACKAGE / "__init__.py", _PACKAGE / "opt_ml")
 """What every interpreter may import."""
-TREATY_INSIDE = Path("/opt/groundfog")
-"""Where another interpreter finds it behind the wall."""
 
 
 class Interpreter:

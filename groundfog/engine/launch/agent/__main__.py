@@ -1,9 +1,13 @@
-# ruff: noqa: PTH105, PTH109, PTH110, PTH123
-# To load pathlib takes as long as all the rest.
-"""Keeps one host alive. A program of its own, `python -I -S agent.py DIRECTORY`, that outlives the server.
+"""Keeps one host alive. A program of its own, `python -I -S agent DIRECTORY`, that outlives the server.
 
-Standard library in one file, and nothing of ours is imported, so that it starts in no time. The directory is its
-memory, and each file in it is whole or not there:
+Standard library, and nothing of ours is imported but what lies beside this file, so that it starts in no time:
+
+    lines     what the program writes, as lines with a time
+    room      what the program may take of the machine
+    network   what it may reach; a process of its own
+    feeding   what writes the FIFOs of its Pipe channels; a process of its own
+
+The directory is the agent's memory, and each file in it is whole or not there:
 
     lock         held for as long as the agent lives; its pid stands in it
     order.json   what to run (written by the launcher)
@@ -11,13 +15,14 @@ memory, and each file in it is whole or not there:
     began        when the program was started
     log          `<milliseconds>\\t<line>`, standard output and error as they come
     stop         there once the program was asked to end
+    network      which process keeps the host's network
+    feed.failure why its channels could not be fed any more, where the user can put that right
     exit.json    how it ended; without it and without the lock's holder, the host is lost
 """
 
 import contextlib
 import json
 import os
-import resource
 import selectors
 import shutil
 import signal
@@ -25,13 +30,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-MOST_IN_A_LINE = 64 << 10
-MOST_IN_A_LOG = 256 << 20
-PROGRESS_EVERY = 5.0
-"""Seconds between two lines of a bar that only ever goes back to the line's beginning."""
+# What lies beside this file is found by its own name, so that nothing above it is loaded.
+if TYPE_CHECKING:
+    from groundfog.engine.launch.agent import room
+    from groundfog.engine.launch.agent.feeding import Feeder
+    from groundfog.engine.launch.agent.lines import Lines
+else:
+    import room
+    from feeding import Feeder
+    from lines import Lines
+
+_NETWORK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "network.py")
 _PDEATHSIG = 1
+_UNSTARTABLE = 126
+"""The exit code of what could not be run, as a shell has it."""
 
 Order = dict[str, Any]
 
@@ -49,6 +63,8 @@ class Agent:
 
     def __init__(self) -> None:
         self.leaving = False
+        self._network: subprocess.Popen[str] | None = None
+        self._feeder: Feeder | None = None
         self._selector = selectors.DefaultSelector()
         woken, wake = os.pipe()
         for end in (woken, wake):
@@ -60,58 +76,71 @@ class Agent:
             signal.signal(number, self._leave)
         self._selector.register(woken, selectors.EVENT_READ, lambda: _drain(woken))
 
-    def wait_for_an_order(self) -> subprocess.Popen[bytes]:
+    def wait_for_an_order(self) -> subprocess.Popen[bytes] | None:
         """The spare program, once there is an order. Ends here when the server is gone without having given one."""
-        program = spawn(_read("spare.json"), stdin=subprocess.PIPE)
-        self._hear(program, lambda data: None)
+        spare = _read("spare.json")
+        program = self._spawn(spare, lambda data: None, stdin=subprocess.PIPE)
         asked: list[bool] = []
         self._selector.register(0, selectors.EVENT_READ, lambda: asked.append(True))
         while not asked and not self.leaving:
             self._turn(None)
         self._selector.unregister(0)
         if not os.path.exists("order.json"):
-            _kill(program)
+            if program is not None:
+                _kill(program)
+            self._close_network()
+            room.leave(spare["room"])
             shutil.rmtree(os.getcwd(), ignore_errors=True)
             raise SystemExit
         return program
 
     def supervise(self, order: Order, program: subprocess.Popen[bytes] | None) -> None:
         lines = Lines("log")
-        if program is None or not _hand_over(order, program):
-            program = spawn(order)
-        self._hear(program, lines.write)
-        _write("began", repr(time.time()))
-        started, because = time.time(), self._see_through(order, program)
-        if not order["nested"]:
+        if order.get("feeder"):
+            self._feeder = Feeder(order["feeder"], self._selector)
+        if program is not None and _hand_over(order, program):
+            self._hear(program, lines.write)
+        else:
+            program = self._spawn(order, lines.write)
+        started = time.time()
+        _write("began", repr(started))
+        because = "" if program is None else self._see_through(order, program)
+        if program is not None and not order["nested"]:
             _kill(program)
+        if self._feeder is not None:
+            self._feeder.close()
         while self._turn(0):
             pass
+        unfed = because == "input" and not os.path.exists("feed.failure")
+        if unfed:
+            lines.write(b"What feeds the Pipe channels of this host died; so the program was killed.\n")
         lines.close()
-        if self.leaving and not because:
+        self._close_network()
+        if unfed or (self.leaving and not because):
             return
-        code = program.returncode
-        _write(
-            "exit.json",
-            json.dumps(
-                {
-                    "exit_code": code if code >= 0 else 128 - code,
-                    "because": because,
-                    "started": started,
-                    "ended": time.time(),
-                }
-            ),
-        )
+        code = _UNSTARTABLE if program is None else program.returncode
+        if code and not because and room.was_short_of_memory(order["room"]):
+            because = "memory"
+        room.leave(order["room"])
+        end = {"exit_code": code if code >= 0 else 128 - code, "because": because}
+        _write("exit.json", json.dumps({**end, "started": started, "ended": time.time()}))
 
     def _see_through(self, order: Order, program: subprocess.Popen[bytes]) -> str:
         """Until the program has ended; returns why it was asked to, where it was."""
         limit, because, asked = _never(order["max_seconds"]), "", False
-        patience = _never(None)
+        patience, disk = _never(None), room.Disk(order["room"])
         while program.poll() is None:
             now = time.monotonic()
             if not because and os.path.exists("stop"):
                 because = "stopped"
             if not because and now >= limit:
                 because = "time limit"
+            if not because and self._is_unfed():
+                because = "input"
+                _kill(program)
+            if disk.is_full():
+                because = "disk"
+                _kill(program)
             if (because or self.leaving) and not asked:
                 asked = _ask_to_end(program, order["nested"])
                 patience = _never(order["grace_seconds"])
@@ -119,7 +148,48 @@ class Agent:
                 _kill(program)
             waits_to_ask = (because or self.leaving) and not asked
             self._turn(0.02 if waits_to_ask else max(0.0, min(1.0, limit - now, patience - now)))
-        return because
+        # It may have ended because it took a pipe for read to its end.
+        return "input" if not because and self._is_unfed() else because
+
+    def _is_unfed(self) -> bool:
+        return self._feeder is not None and self._feeder.has_ended()
+
+    def _spawn(
+        self, order: Order, use: Callable[[bytes], None], stdin: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[bytes] | None:
+        """The program, its output heard; None, and why, where it can have no network."""
+        try:
+            way_in = self._open_network(order)
+        except OSError as problem:
+            use(f"The network of this host could not be made: {problem}\n".encode())
+            return None
+        program = spawn(order, way_in, stdin)
+        self._hear(program, use)
+        return program
+
+    def _open_network(self, order: Order) -> list[str]:
+        """What to put before a command so that it runs there. Raises OSError."""
+        self._close_network()
+        if order["network"] is None:
+            return []
+        self._network = subprocess.Popen(
+            [sys.executable, "-I", "-S", _NETWORK, os.getcwd(), json.dumps(order["network"])],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._network.stdout is not None
+        with self._network.stdout as said:
+            answer = said.readline().strip()
+        if answer != "ready":
+            raise OSError(answer or "no reason given")
+        return way_into(self._network.pid)
+
+    def _close_network(self) -> None:
+        if self._network is not None:
+            self._network.kill()
+            self._network.wait()
+            self._network = None
 
     def _hear(self, program: subprocess.Popen[bytes], use: Callable[[bytes], None]) -> None:
         assert program.stdout is not None
@@ -150,17 +220,19 @@ class Agent:
         self.leaving = True
 
 
-def spawn(order: Order, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+def way_into(keeper: int) -> list[str]:
+    """To be put before a command, so that it runs in the network that the process keeps."""
+    user = [f"--user=/proc/{keeper}/ns/user", "--preserve-credentials"] if os.geteuid() else []
+    return ["nsenter", *user, f"--net=/proc/{keeper}/ns/net", "--"]
+
+
+def spawn(order: Order, way_in: list[str], stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     agent = os.getpid()
     libc = None if order["nested"] else _libc()
 
     def confine() -> None:
         """In the child, before it becomes the program."""
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        if order["most_processes"]:
-            resource.setrlimit(resource.RLIMIT_NPROC, (order["most_processes"], order["most_processes"]))
-        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
-            score.write("500")
+        room.enter(order["room"])
         if libc is not None:
             # Behind bubblewrap, --die-with-parent sees to this.
             libc.prctl(_PDEATHSIG, signal.SIGKILL)
@@ -168,7 +240,7 @@ def spawn(order: Order, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[byt
                 os._exit(1)
 
     return subprocess.Popen(
-        order["command"],
+        [*way_in, *order["command"]],
         env=order["environment"],
         cwd=order["folder"],
         stdin=stdin,
@@ -183,64 +255,6 @@ def _libc() -> Any:
     import ctypes  # slow to load, and needed where there is no sandbox only
 
     return ctypes.CDLL(None)
-
-
-class Lines:
-    """Turns what a program writes, in whatever pieces, into lines with a time that never goes back."""
-
-    def __init__(self, path: str) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self._room = MOST_IN_A_LOG - os.fstat(self._file).st_size
-        self._pending = b""
-        self._last = 0
-        self._shown = time.monotonic()
-
-    def write(self, data: bytes) -> None:
-        *whole, self._pending = (self._pending + data).split(b"\n")
-        out = [line for text in whole for line in _split(_shown(text))]
-        while len(self._pending) > MOST_IN_A_LINE:
-            start, self._pending = self._pending[:MOST_IN_A_LINE], self._pending[MOST_IN_A_LINE:]
-            out.append(_shown(start))
-        bar, _, rest = self._pending.rpartition(b"\r")
-        if not out and bar and time.monotonic() - self._shown > PROGRESS_EVERY:
-            out, self._pending = [_shown(bar)], rest
-        self._append(out)
-
-    def close(self) -> None:
-        if self._pending:
-            self._append([_shown(self._pending)])
-        os.close(self._file)
-
-    def _append(self, lines: list[bytes]) -> None:
-        if not lines or self._room <= 0:
-            return
-        self._shown = time.monotonic()
-        self._last = max(self._last, int(time.time() * 1000))
-        block = b"".join(b"%d\t%s\n" % (self._last, _text(line)) for line in lines)
-        self._room -= len(block)
-        if self._room <= 0:
-            block += b"%d\tThe log is full (%d bytes): what follows is not kept.\n" % (self._last, MOST_IN_A_LOG)
-        _write_all(self._file, block)
-
-
-def _shown(line: bytes) -> bytes:
-    """What a terminal would show of a line that goes back to its beginning: the last thing written."""
-    return line.rstrip(b"\r").rpartition(b"\r")[2]
-
-
-def _split(line: bytes) -> list[bytes]:
-    return [line[start : start + MOST_IN_A_LINE] for start in range(0, len(line), MOST_IN_A_LINE)] or [b""]
-
-
-def _text(line: bytes) -> bytes:
-    return line.decode("utf-8", "replace").encode()
-
-
-def _write_all(file: int, block: bytes) -> None:
-    """A full disk costs the program its log, not its life."""
-    with contextlib.suppress(OSError):
-        while block:
-            block = block[os.write(file, block) :]
 
 
 def _hand_over(order: Order, program: subprocess.Popen[bytes]) -> bool:
@@ -301,7 +315,7 @@ def _write(name: str, text: str) -> None:
 
 def _exit() -> NoReturn:
     if len(sys.argv) != 2:
-        raise SystemExit("usage: agent.py DIRECTORY")
+        raise SystemExit("usage: agent DIRECTORY")
     main(sys.argv[1])
     raise SystemExit
 

@@ -1,0 +1,55 @@
+"""What a host reaches: the job's other hosts by name, and the server; the whole machine's network only where asked."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from groundfog.engine.launch import Network, Program
+from groundfog.engine.launch.agent.network import INTERFACE, address
+
+_NAMES = Path("/etc/hosts")
+_RESOLVING = (Path("/etc/resolv.conf"), Path("/etc/gai.conf"), Path("/etc/host.conf"))
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where the server listens: `port` on the machine's loopback, and the socket, for those who have their own."""
+
+    port: int
+    socket: Path
+
+
+def interface(network: Network) -> str:
+    """By which hosts behind the wall find each other."""
+    return "lo" if network == "open" else INTERFACE
+
+
+def wish(program: Program, door: Door | None) -> dict[str, Any]:
+    """As `launch/agent/network.py` takes it."""
+    return {
+        "door": str(door.socket) if door else "",
+        "port": door.port if door else 0,
+        "number": program.hosts.index(program.host) + 1,
+        "count": len(program.hosts),
+        "neighbour": program.neighbour,
+    }
+
+
+def files(directory: Path, program: Program) -> Iterator[tuple[Path, Path]]:
+    """What says who is who: where the program finds it, and where it lies on this machine."""
+    names = directory / "hosts"
+    names.write_text(_hosts(program))
+    names.chmod(0o444)
+    yield _NAMES, names
+    if program.network == "open":
+        for path in _RESOLVING:
+            yield path, path.resolve()
+
+
+def _hosts(program: Program) -> str:
+    is_open = program.network == "open"
+    machine = _NAMES.read_text() if is_open and _NAMES.exists() else "127.0.0.1 localhost\n::1 localhost\n"
+    # In the machine's own network all of 127/8 is this machine, and an address for each keeps their ports apart.
+    own = (f"127.0.0.{number + 1}" if is_open else address(number) for number in range(1, len(program.hosts) + 1))
+    return machine.rstrip("\n") + "\n" + "".join(f"{at} {name}\n" for at, name in zip(own, program.hosts, strict=True))
