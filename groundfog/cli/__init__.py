@@ -9,6 +9,7 @@ from groundfog import __version__
 from groundfog.cli.algorithms import Algorithm
 from groundfog.cli.clients import env, exec_
 from groundfog.cli.looking import logs, status
+from groundfog.cli.notebook import notebook
 from groundfog.cli.serving import serve
 
 
@@ -22,5 +23,6 @@ main.add_command(Algorithm("seq2seq", help="Learn to turn lines into other lines
 main.add_command(serve)
 main.add_command(env)
 main.add_command(exec_)
+main.add_command(notebook)
 main.add_command(status)
 main.add_command(logs)

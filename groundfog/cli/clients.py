@@ -6,6 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
+from contextlib import nullcontext
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import click
@@ -45,20 +48,18 @@ def env(home: str | None) -> None:
 def exec_(home: str | None, own: bool, command: tuple[str, ...]) -> None:
     """Run COMMAND with AWS's clients turned to this server: groundfog exec -- python train.py"""
     settings = settings_of({"home": home})
-    if own:
-        with server_of_our_own(settings):
-            sys.exit(_run(settings, command))
-    sys.exit(_run(settings, command))
+    with server_of_our_own(settings) if own else nullcontext():
+        sys.exit(run(settings, command))
 
 
-def _run(settings: Settings, command: tuple[str, ...]) -> int:
+def run(settings: Settings, command: tuple[str, ...], more: Mapping[str, str] = MappingProxyType({})) -> int:
     """The command's exit code, as a shell has it. Ctrl-C is the command's to answer; we are there until it has."""
     around = {name: value for name, value in os.environ.items() if not _is_stronger(name)}
     if shutil.which(command[0]) is None:
         raise click.ClickException(f"{command[0]}: no such command")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     signal.signal(signal.SIGINT, lambda *_: None)
-    code = subprocess.run(command, env=around | turned(settings, around), check=False).returncode
+    code = subprocess.run(command, env=around | turned(settings, around) | dict(more), check=False).returncode
     return code if code >= 0 else 128 - code
 
 
