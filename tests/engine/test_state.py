@@ -93,7 +93,7 @@ def test_a_connection_that_breaks_inside_a_transaction_takes_it_along(postgres):
 
 
 def test_one_server_at_a_time(postgres, monkeypatch):
-    monkeypatch.setattr(postgresql, "_PATIENCE", 0.3)
+    monkeypatch.setattr(postgresql, "_TO_END", 0.3)
     url = postgres.schema()
     serving = Database(url, "state", alone=True)
     with pytest.raises(Busy, match="another server"):
