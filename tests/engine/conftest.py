@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from engine.hosts import PROGRAMS
+from engine.jobhouse import House
 
 from groundfog.engine.launch.local import Local
 from groundfog.engine.sandbox import Sandbox
@@ -30,3 +31,11 @@ def launcher(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Local]:
     local.close()
     for directory in (tmp_path / "runs").iterdir():
         local.remove(directory)
+
+
+@pytest.fixture
+def house(tmp_path: Path, unwalled: Sandbox) -> Iterator[House]:
+    house = House(tmp_path, unwalled)
+    house.jobs.start()
+    yield house
+    house.close()

@@ -1,97 +1,18 @@
-import io
 import os
 import signal
-import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from engine.hosts import program, wait_until
+from engine.hosts import wait_until
+from engine.jobhouse import House
 
 from groundfog.engine.channels import Channel, Interrupted
 from groundfog.engine.errors import Busy, Missing, Taken
-from groundfog.engine.jobs import Job, Jobs, Progress, progress_of, steps
-from groundfog.engine.launch.local import Local
-from groundfog.engine.logs import Logs, Span
-from groundfog.engine.objects import Objects
-from groundfog.engine.resources import Resource, Resources
+from groundfog.engine.jobs import steps
 from groundfog.engine.sandbox import Sandbox
-from groundfog.engine.state import Database
-
-START = Callable[..., Jobs]
-
-
-class House:
-    """An engine over a folder, as a server has it; `again` is the next server over the same folder."""
-
-    def __init__(self, home: Path, sandbox: Sandbox, at_once: int = 2) -> None:
-        self.home, self.sandbox, self.at_once = home, sandbox, at_once
-        state = Database(home / "state.db", "state")
-        self.resources, self.logs = Resources(state), Logs(home / "logs", state)
-        self.objects = Objects(home / "objects")
-        self.launcher = Local(home / "runs", sandbox=sandbox)
-        self.jobs = Jobs(self.resources, self.objects, self.launcher, self.logs, at_once=at_once)
-        if not self.objects.has_bucket("b"):
-            self.objects.create_bucket("b", "us-east-1")
-
-    def again(self) -> "House":
-        self.jobs.close()
-        house = House(self.home, self.sandbox, self.at_once)
-        house.jobs.start()
-        return house
-
-    def submit(self, name: str, *wish: str, **further: Any) -> None:
-        limits = {key: further.pop(key) for key in ("max_seconds", "grace_seconds") if key in further}
-        environment = {"TRAINING_JOB_NAME": name}
-        job = Job(
-            program=program(*wish, environment=environment, **limits),
-            bucket=further.pop("bucket", "b"),
-            prefix=f"out/{name}/output",
-            log_group="/jobs",
-            **further,
-        )
-        self.jobs.submit(name, job, notes={}, tags={})
-
-    def find(self, name: str) -> Resource:
-        return self.resources.find("training-job", name)
-
-    def progress(self, name: str) -> Progress:
-        return progress_of(self.find(name))
-
-    def settled(self, name: str) -> Progress:
-        wait_until(lambda: self.progress(name).step == "settled")
-        return self.progress(name)
-
-    def statuses(self, name: str) -> list[str]:
-        return [transition.status for transition in self.progress(name).transitions]
-
-    def says(self, name: str) -> list[str]:
-        if "/jobs" not in [group.name for group in self.logs.groups()]:
-            return []
-        streams = self.logs.streams("/jobs", prefix=f"{name}/algo-1-")
-        pages = [self.logs.read("/jobs", stream.name, limit=100, span=Span()) for stream in streams]
-        return [event.message for page in pages for event in page.events]
-
-    def waits(self, name: str) -> None:
-        wait_until(lambda: self.progress(name).step == "training")
-        wait_until(lambda: "waiting" in self.says(name))
-
-    def archive(self, key: str) -> dict[str, str]:
-        with tarfile.open(fileobj=io.BytesIO(self.objects.read("b", key))) as tar:
-            return {member.name: tar.extractfile(member).read().decode() for member in tar}  # type: ignore[union-attr]
-
-
-@pytest.fixture
-def house(tmp_path: Path, unwalled: Sandbox) -> Iterator[House]:
-    house = House(tmp_path, unwalled)
-    house.jobs.start()
-    yield house
-    house.jobs.close()
-    for directory in (tmp_path / "runs").iterdir():
-        house.launcher.remove(directory)
-
 
 TRAIN = (Channel(name="train", bucket="b", prefix="in/", if_empty="nothing there"),)
 

@@ -176,5 +176,45 @@ def leave_links() -> None:
     (HERE / "output").symlink_to("/etc")
 
 
+def show_itself() -> None:
+    resources = json.loads((HERE / "input" / "config" / "resourceconfig.json").read_text())
+    files = sorted(path.name for path in (HERE / "input" / "data" / "train").iterdir())
+    print(resources["current_host"], "of", *resources["hosts"], "has", *files)
+
+
+def fail_when_told(reason: str) -> None:
+    print("waiting")
+    _wait_to_be_told()
+    fail(reason)
+
+
+def leave_when_told() -> None:
+    """When asked to end, only then."""
+    signal.signal(signal.SIGTERM, lambda *_: print("asked to end"))
+    print("waiting")
+    _wait_to_be_told()
+
+
+def _wait_to_be_told() -> None:
+    while not (HERE / "checkpoints" / "told").exists():
+        time.sleep(0.02)
+
+
+def by_host(*wishes: str) -> None:
+    """One wish for each host, `end 3` for instance; the last is for all that follow."""
+    resources = json.loads((HERE / "input" / "config" / "resourceconfig.json").read_text())
+    number = resources["hosts"].index(resources["current_host"])
+    wish, *arguments = wishes[min(number, len(wishes) - 1)].split()
+    globals()[wish](*arguments)
+
+
+def write(*files: str) -> None:
+    """`name=text` into the model folder."""
+    for file in files:
+        name, _, text = file.partition("=")
+        (HERE / "model" / name).parent.mkdir(parents=True, exist_ok=True)
+        (HERE / "model" / name).write_text(text)
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](*sys.argv[2:])
