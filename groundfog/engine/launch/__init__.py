@@ -73,6 +73,10 @@ class Launcher(Protocol):
         """Whether programs cannot write to `opt_ml/input`, so that files there may be links to what must not change."""
         ...
 
+    def interface(self, program: Program) -> str:
+        """The name of the network interface by which the hosts of the program's job find each other."""
+        ...
+
     def describe(self) -> str:
         """One line for the one who starts the server: how well programs are kept apart."""
         ...

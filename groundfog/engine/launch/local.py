@@ -66,6 +66,9 @@ class Local:
     def shields_input(self) -> bool:
         return self._sandbox.walled
 
+    def interface(self, program: Program) -> str:
+        return self._sandbox.interface(program.network)
+
     def describe(self) -> str:
         return self._sandbox.describe()
 
@@ -113,7 +116,7 @@ class Local:
 
     def renew(self, directory: Path) -> None:
         # The order last: until it is gone, the host counts as ended or as lost.
-        for name in ("stop", "began", "exit.json", "order.json"):
+        for name in ("stop", "began", "network", "exit.json", "order.json"):
             (directory / name).unlink(missing_ok=True)
 
     def remove(self, directory: Path) -> None:

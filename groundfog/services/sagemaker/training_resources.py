@@ -36,7 +36,7 @@ def instances(resources: Document) -> int:
 
 
 def resource_config(resources: Document) -> dict[str, Any]:
-    """What `resourceconfig.json` says on the first host. The one network that a sandbox has is its own."""
+    """What `resourceconfig.json` says on the first host, but for the network, of which whoever starts it knows."""
     groups: list[Document] = []
     for group in _groups(resources):
         first = sum(len(before["hosts"]) for before in groups) + 1
@@ -55,7 +55,6 @@ def resource_config(resources: Document) -> dict[str, Any]:
         "current_group_name": groups[0]["instance_group_name"],
         "hosts": hosts,
         "instance_groups": groups,
-        "network_interface_name": "lo",
     }
 
 
