@@ -51,7 +51,7 @@ def run(command: Sequence[str], *, folder: Path, variables: Mapping[str, str]) -
 
 def last_words(lines: list[str]) -> str:
     """The exception of the last traceback, with all that follows; else the end, from where it first names an error."""
-    start = max((number for number, line in enumerate(lines) if _TRACEBACK in line), default=None)
+    start = max((number for number, line in enumerate(lines[:-1]) if _TRACEBACK in line), default=None)
     if start is None:
         start = next((number for number, line in enumerate(lines) if _NAMES_AN_ERROR.search(line)), 0)
     else:
