@@ -12,8 +12,8 @@ from botocore import xform_name
 from engine.houses import MIRROR, House, archive, housed, until
 
 from groundfog.engine.endpoints import Pace
-from groundfog.services import sagemaker_runtime
 from groundfog.services.sagemaker import endpoint_configs, endpoints, images, models
+from groundfog.services.sagemaker_runtime.invocations import invoke_endpoint
 from groundfog.wire.caller import Caller
 from groundfog.wire.chunked import Body
 from groundfog.wire.fit import Fitter
@@ -75,7 +75,7 @@ class Desk:
 
     async def invoke(self, name: str, body: bytes, **members: str) -> Any:
         given = {"EndpointName": name, "ContentType": "text/plain", "Body": _body(body), **members}
-        return await self.call(sagemaker_runtime.invoke_endpoint, **given)
+        return await self.call(invoke_endpoint, **given)
 
     async def invocation_refusal(self, name: str, body: bytes, **members: str) -> Refusal:
         with pytest.raises(Refusal) as refused:

@@ -3,7 +3,8 @@
     Endpoints     create, update, delete: a row is written, and its supervisor told to look
     supervise     one endpoint: bring a deployment up, switch to it, let the old one leave
     seat          one instance of a variant: start a replica, watch it, replace it
-    replica       one model server: its directory, its socket, its health, a line to it
+    replica       one model server: its directory, its socket, its health
+    line          connections to it, and answers as they come
     routing       which replica answers
     deployment    what is to run
 
@@ -14,13 +15,14 @@ the routes.
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from groundfog.engine.endpoints.deployment import Deployment, Variant
-from groundfog.engine.endpoints.replica import Replica, Reply, TooSlow, Unanswered, Unreached
+from groundfog.engine.endpoints.deployment import Deployment, Queueing, Variant
+from groundfog.engine.endpoints.line import Answering, Body, Reply, TooSlow, Unanswered, Unreached
+from groundfog.engine.endpoints.replica import Replica
 from groundfog.engine.endpoints.routing import UnknownVariant
 from groundfog.engine.endpoints.seat import House, Pace, log_group, wait_until
 from groundfog.engine.endpoints.supervise import IN_PROGRESS, SERVING, Supervisor, running_of, wanted_of
@@ -34,9 +36,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "Answering",
     "Deployment",
     "Endpoints",
     "Pace",
+    "Queueing",
+    "Reply",
     "TooSlow",
     "Unanswered",
     "Unhealthy",
@@ -48,6 +53,7 @@ __all__ = [
     "wanted_of",
 ]
 
+Told = TypeVar("Told")
 STATUSES = (*IN_PROGRESS, "InService", "Deleting", "Failed")
 _GOODBYE = 3.0
 """Seconds that the replicas are waited for when the server ends."""
@@ -58,12 +64,12 @@ class Unhealthy(EngineError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Answer(Generic[Told]):
     """What a replica answered, and where it sits."""
 
     variant: str
     stream: str
-    reply: Reply
+    reply: Told
 
 
 class Endpoints:
@@ -136,6 +142,11 @@ class Endpoints:
         supervisor = self._live.get(name)
         return {} if supervisor is None else supervisor.routes.healthy()
 
+    def queueing(self, name: str) -> Queueing | None:
+        """How it takes requests; None where it answers at once, and where there is none of this name."""
+        supervisor = self._live.get(name)
+        return None if supervisor is None else supervisor.queueing
+
     async def until_settled(self, name: str) -> None:
         """Wait for the end of what was just asked for, but not longer than the setting says."""
 
@@ -145,23 +156,44 @@ class Endpoints:
 
         await wait_until(settled, self._wait)
 
-    async def invoke(self, name: str, body: bytes, headers: Mapping[str, str], *, variant: str | None = None) -> Answer:
-        """Raises Missing, Busy where the endpoint is not in service, UnknownVariant, Unhealthy and Unanswered.
+    async def invoke(
+        self, name: str, body: Body, headers: Mapping[str, str], *, variant: str | None = None
+    ) -> Answer[Reply]:
+        """Raises Missing, Busy where the endpoint is not in service, UnknownVariant, Unhealthy and Unanswered."""
+        return await self._ask(
+            name, variant, self._pace.answer, lambda replica, seconds: replica.call(body, headers, seconds)
+        )
 
-        A request is tried twice where the connection broke: its replica may just have died.
-        """
+    async def stream(
+        self,
+        name: str,
+        body: Body,
+        headers: Mapping[str, str],
+        *,
+        variant: str | None = None,
+        seconds: float | None = None,
+    ) -> Answer[Answering]:
+        """The same, but the answer as it comes; its end may be as many seconds away."""
+        return await self._ask(
+            name, variant, seconds or self._pace.stream, lambda replica, left: replica.ask(body, headers, left)
+        )
+
+    async def _ask(
+        self, name: str, variant: str | None, seconds: float, ask: Callable[[Replica, float], Awaitable[Told]]
+    ) -> Answer[Told]:
+        """A request is tried twice where the connection broke: its replica may just have died."""
         supervisor = self._live.get(name)
         if supervisor is None:
             raise Missing(name)
         if supervisor.status not in SERVING:
             raise Busy(supervisor.status)
-        deadline = time.monotonic() + self._pace.answer
+        deadline = time.monotonic() + seconds
         chosen, replica = await self._choose(supervisor, variant, None)
         try:
-            reply = await replica.call(body, headers, self._pace.answer)
+            reply = await ask(replica, seconds)
         except Unreached:
             chosen, replica = await self._choose(supervisor, variant, replica)
-            reply = await replica.call(body, headers, max(0.1, deadline - time.monotonic()))
+            reply = await ask(replica, max(0.1, deadline - time.monotonic()))
         return Answer(variant=chosen, stream=f"{chosen}/{replica.name}", reply=reply)
 
     async def _choose(self, supervisor: Supervisor, variant: str | None, avoid: Replica | None) -> tuple[str, Replica]:

@@ -24,10 +24,22 @@ class Variant:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Queueing:
+    """Requests wait in line, and their answers become objects: a bucket, and what their keys begin with."""
+
+    answers: tuple[str, str]
+    failures: tuple[str, str] | None
+    at_once: int
+    """At each instance."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Deployment:
     name: str
     """Of the configuration that it was made from."""
     variants: tuple[Variant, ...]
+    queueing: Queueing | None = None
+    """None where requests are answered at once."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """JSON that the owner wants kept with it."""
     generation: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -50,9 +62,17 @@ class Deployment:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "Deployment":
-        return cls(**{**document, "variants": tuple(_variant(variant) for variant in document["variants"])})
+        variants = tuple(_variant(variant) for variant in document["variants"])
+        return cls(**{**document, "variants": variants, "queueing": _queueing(document.get("queueing"))})
 
 
 def _variant(document: Mapping[str, Any]) -> Variant:
     model = None if document["model"] is None else tuple(document["model"])
     return Variant(**{**document, "program": Program.read(document["program"]), "model": model})
+
+
+def _queueing(document: Mapping[str, Any] | None) -> Queueing | None:
+    if document is None:
+        return None
+    places = {name: None if document[name] is None else tuple(document[name]) for name in ("answers", "failures")}
+    return Queueing(**{**document, **places})

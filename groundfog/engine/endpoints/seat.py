@@ -42,6 +42,8 @@ class Pace:
     longest_backoff: float = 30
     answer: float = 60
     """For one invocation."""
+    stream: float = 480
+    """For one whose answer is read as it comes, until its end."""
     patience: float = 2
     """How long an invocation waits for a healthy replica to appear."""
 

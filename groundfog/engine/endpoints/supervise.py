@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from groundfog.engine.endpoints.deployment import Deployment, Variant
+from groundfog.engine.endpoints.deployment import Deployment, Queueing, Variant
 from groundfog.engine.endpoints.replica import Replica
 from groundfog.engine.endpoints.routing import Routes
 from groundfog.engine.endpoints.seat import Failure, House, Seat, remove
@@ -24,10 +24,11 @@ SERVING = ("InService", "Updating", "RollingBack")
 
 
 class Supervisor:
-    """One endpoint. `status` and `routes` may be read from any thread; the rest is the supervising loop's."""
+    """One endpoint. Any thread may read `status`, `routes` and `queueing`; the rest is the supervising loop's."""
 
     def __init__(self, endpoint: Resource, house: House, gone: Callable[[str], None]) -> None:
         self.name, self.status, self.routes = endpoint.name, endpoint.status, Routes({}, {})
+        self.queueing: Queueing | None = None
         self._house, self._gone = house, gone
         self._news, self._over = asyncio.Event(), False
         self._seats: list[Seat] = []
@@ -145,6 +146,7 @@ class Supervisor:
         return None
 
     def _route(self, deployment: Deployment) -> None:
+        self.queueing = deployment.queueing
         self.routes = Routes(
             {variant.name: variant.weight for variant in deployment.variants},
             {variant.name: self._seats_of(deployment, variant)[: variant.instances] for variant in deployment.variants},

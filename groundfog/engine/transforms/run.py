@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from groundfog.engine.channels import Interrupted, chosen
-from groundfog.engine.endpoints.replica import Replica, Reply, Unanswered
+from groundfog.engine.endpoints.line import Reply, Unanswered
+from groundfog.engine.endpoints.replica import Replica
 from groundfog.engine.endpoints.seat import Pace
 from groundfog.engine.errors import Missing, Unfit
 from groundfog.engine.launch import Launcher
