@@ -120,6 +120,15 @@ class Environments:
         holds = " ".join(wish.arguments) or "nothing installed"
         wish.say(f"Preparing Python {'.'.join(map(str, wish.python.version))} with {holds}: once, it is kept.")
         began = time.monotonic()
+        try:
+            self._fill(wish)
+        except BaseException:
+            wish.layer.remove()
+            raise
+        wish.say(f"Prepared in {time.monotonic() - began:.0f} s, {wish.layer.size / 1e6:.0f} MB.")
+        self.collect()
+
+    def _fill(self, wish: _Wish) -> None:
         wish.layer.lay_out(wish.python, wish.below, () if wish.below else wish.shared)
         if wish.arguments:
             self._installer.install(
@@ -131,8 +140,6 @@ class Environments:
                 interrupted=wish.interrupted,
             )
         wish.layer.finish(wish.below)
-        wish.say(f"Prepared in {time.monotonic() - began:.0f} s, {wish.layer.size / 1e6:.0f} MB.")
-        self.collect()
 
     def collect(self) -> None:
         """Remove what was not used for longest, until the rest has room. What is in use stays, whatever its size."""
