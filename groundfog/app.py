@@ -43,6 +43,7 @@ def assemble(settings: Settings, *, alone: bool = False) -> Engine:
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     state = Database(settings.database or home / "state.db", "state", durable=settings.durable, alone=alone)
     resources, logs = Resources(state), Logs(home / "logs", state)
+    measurements = Measurements(state)
     objects = Objects(home / "objects", durable=settings.durable)
     launcher = Local(home / "runs", sandbox=Sandbox(settings.sandbox), warm=settings.warm)
     environments = Environments(
@@ -57,7 +58,7 @@ def assemble(settings: Settings, *, alone: bool = False) -> Engine:
         objects=objects,
         resources=resources,
         logs=logs,
-        measurements=Measurements(state),
+        measurements=measurements,
         jobs=Jobs(
             resources,
             objects,
@@ -66,6 +67,7 @@ def assemble(settings: Settings, *, alone: bool = False) -> Engine:
             at_once=settings.jobs_at_once,
             most_hosts=settings.most_instances,
             environments=environments,
+            measurements=measurements,
         ),
         endpoints=Endpoints(resources, objects, launcher, logs, wait=settings.endpoint_wait),
         transforms=Transforms(resources, objects, launcher, logs, at_once=settings.jobs_at_once),

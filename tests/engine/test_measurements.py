@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundfog.engine.errors import Unfit
+from groundfog.engine.errors import Missing, Unfit
 from groundfog.engine.logs import Logs
 from groundfog.engine.measurements import Bookmark, Measured, Measurements, Metric, Sought, Summary
 from groundfog.engine.measurements.statistics import statistic
@@ -118,7 +118,7 @@ def test_a_bookmark_is_kept_with_what_was_found_or_not_at_all(state: Database, t
     logs.create_stream("jobs", "a/algo-1")
     measurements.put([said(NOW, 1)], read=Bookmark("jobs", "a/algo-1", 77))
     assert measurements.position("jobs", "a/algo-1") == 77
-    with pytest.raises(state.violated):
+    with pytest.raises(Missing):
         measurements.put([said(NOW + 1, 1)], read=Bookmark("jobs", "gone", 5))
     assert len(measurements.points(LOSS, 0, NOW + 10)) == 1
     logs.delete_stream("jobs", "a/algo-1")

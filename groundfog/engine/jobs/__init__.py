@@ -8,6 +8,7 @@ Each step is recorded before it is done, and can be done again: whatever the mom
 goes on from the step that was recorded. A program that trains needs no server, and is found again.
 
     code        a user's source directory
+    attendance  what is seen to while hosts run
     documents   what is to be done, and how far it is
     records     where a job stands, written down in one transaction
     steps       what is done
@@ -22,18 +23,20 @@ from concurrent.futures import ThreadPoolExecutor
 from groundfog.engine.channels import Interrupted
 from groundfog.engine.environments import Environments
 from groundfog.engine.errors import Busy, Missing, Unfit, Unreachable
+from groundfog.engine.jobs.attendance import Attendants
 from groundfog.engine.jobs.code import Code
-from groundfog.engine.jobs.documents import Job, Progress, Step, Transition, progress_of
+from groundfog.engine.jobs.documents import Job, Progress, Step, Transition, job_of, progress_of
 from groundfog.engine.jobs.hosts import Hosts
 from groundfog.engine.jobs.records import Records
 from groundfog.engine.jobs.steps import Steps
 from groundfog.engine.launch import Launcher
 from groundfog.engine.logs import Logs
+from groundfog.engine.measurements import Measurements
 from groundfog.engine.objects import Objects
 from groundfog.engine.outcomes import STOPPED, failed
 from groundfog.engine.resources import Document, Resource, Resources
 
-__all__ = ["Code", "Job", "Jobs", "Progress", "Step", "Transition", "progress_of"]
+__all__ = ["Code", "Job", "Jobs", "Progress", "Step", "Transition", "job_of", "progress_of"]
 
 _PATIENCE = 1.0
 """Seconds until a state that could not be reached is asked again."""
@@ -54,6 +57,7 @@ class Jobs:
         at_once: int = 1,
         most_hosts: int = 16,
         environments: Environments | None = None,
+        measurements: Measurements | None = None,
         kind: str = "training-job",
     ) -> None:
         self.most_hosts = most_hosts
@@ -62,7 +66,8 @@ class Jobs:
         self._kind = kind
         self._closing = threading.Event()
         self._records = Records(resources, kind)
-        self._steps = Steps(self._records, objects, launcher, logs, self._closing, environments)
+        attendants = Attendants(logs, measurements, self._closing)
+        self._steps = Steps(self._records, objects, launcher, logs, self._closing, attendants, environments)
         self._at_once = at_once
         self._workers: ThreadPoolExecutor | None = None
         self._stopping: set[str] = set()

@@ -8,7 +8,7 @@ from groundfog.engine.channels import Channel
 from groundfog.engine.environments import Environment, Recipe
 from groundfog.engine.jobs.code import Code
 from groundfog.engine.launch import Program
-from groundfog.engine.metrics import Metric
+from groundfog.engine.metrics import FinalMetric, MetricDefinitions
 from groundfog.engine.outcomes import Outcome, Secondary
 from groundfog.engine.resources import Document, Resource
 
@@ -43,8 +43,8 @@ class Job:
     """Where the output goes: `<prefix>/model.tar.gz` and `<prefix>/output.tar.gz`."""
     compress: bool = True
     log_group: str
-    metrics: dict[str, str] = field(default_factory=dict)
-    """What to look for in the log: regular expressions by metric."""
+    metrics: MetricDefinitions | None = None
+    """What to look for in the log."""
     recipe: Recipe | None = None
     """The environment that the program needs; None: it runs in the server's own."""
     code: Code | None = None
@@ -71,6 +71,7 @@ class Job:
                 **document,
                 "program": Program.read(document["program"]),
                 "channels": tuple(map(Channel.read, document["channels"])),
+                "metrics": MetricDefinitions.read(document["metrics"]),
                 "recipe": Recipe.read(document["recipe"]) if document.get("recipe") else None,
                 "code": Code(**document["code"]) if document.get("code") else None,
             }
@@ -103,7 +104,7 @@ class Progress:
     artifacts: str | None = None
     """Where the model went: a key in the job's bucket."""
     outcome: Outcome | None = None
-    metrics: tuple[Metric, ...] = ()
+    metrics: tuple[FinalMetric, ...] = ()
     """The last of each that the program said."""
 
     @property
@@ -127,7 +128,7 @@ class Progress:
                 "environment": Environment.read(known["environment"]) if known.get("environment") else None,
                 "transitions": tuple(Transition(**transition) for transition in document["transitions"]),
                 "outcome": document["outcome"] and Outcome(**document["outcome"]),
-                "metrics": tuple(Metric(**metric) for metric in document.get("metrics", ())),
+                "metrics": tuple(FinalMetric(**metric) for metric in document.get("metrics", ())),
             }
         )
 

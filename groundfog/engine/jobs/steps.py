@@ -12,12 +12,12 @@ from groundfog.engine.channels import Share, fill, require_any
 from groundfog.engine.channels.feed import order_feed
 from groundfog.engine.environments import Environment, Environments
 from groundfog.engine.errors import Busy, Missing, Unfit
+from groundfog.engine.jobs.attendance import Attendance, Attendants
 from groundfog.engine.jobs.documents import Job, job_of, progress_of
 from groundfog.engine.jobs.hosts import Hosts, at_work, fell
 from groundfog.engine.jobs.records import Records
 from groundfog.engine.launch import Host, Launcher
 from groundfog.engine.logs import Logs
-from groundfog.engine.metrics import last_metrics
 from groundfog.engine.objects import Objects
 from groundfog.engine.outcomes import STOPPED, failed, judge
 from groundfog.engine.resources import Resource
@@ -39,6 +39,7 @@ class Steps:
     launcher: Launcher
     logs: Logs
     closing: threading.Event
+    attendants: Attendants
     environments: Environments | None = None
 
     def download(self, resource: Resource, interrupted: Callable[[], bool]) -> None:
@@ -63,9 +64,10 @@ class Steps:
             hosts.stop()
         self._attach_logs(name, hosts)
         hosts.start()
-        ends = self._watch(hosts)
+        attendance = self.attendants.attend(resource)
+        ends = self._watch(hosts, attendance.look)
         if ends is not None:
-            self._end_training(name, hosts, ends)
+            self._end_training(name, hosts, ends, attendance)
 
     def restart(self, resource: Resource) -> None:
         """All hosts, over what they have written: one of them was lost, and the others are of no use without it."""
@@ -150,7 +152,7 @@ class Steps:
                 interrupted=interrupted,
             )
 
-    def _watch(self, hosts: Hosts) -> list[Host] | None:
+    def _watch(self, hosts: Hosts, meanwhile: Callable[[], None] = lambda: None) -> list[Host] | None:
         """Until all have ended, of which the first that fails sees to; None if the server closes before."""
         asked = False
         while at_work(now := hosts.poll()):
@@ -159,9 +161,10 @@ class Steps:
                 asked = True
             if self.closing.wait(_GLANCE):
                 return None
+            meanwhile()
         return now
 
-    def _end_training(self, name: str, hosts: Hosts, ends: Sequence[Host]) -> None:
+    def _end_training(self, name: str, hosts: Hosts, ends: Sequence[Host], attendance: Attendance) -> None:
         progress = progress_of(self.records.find(name))
         if progress.step != "training":
             return  # It is to start again.
@@ -172,8 +175,9 @@ class Steps:
             text = f"InternalServerError: The program's host was lost {MOST_STARTS} times. Try the job again."
             self.records.conclude(name, failed(text))
         else:
-            metrics = last_metrics([directory / "log" for directory in hosts.directories], hosts.job.metrics)
-            self.records.advance(name, "Uploading", step="uploading", outcome=outcome, metrics=metrics)
+            metrics = attendance.last_look()
+            if not self.closing.is_set():
+                self.records.advance(name, "Uploading", step="uploading", outcome=outcome, metrics=metrics)
 
     def _put(self, name: str, hosts: Hosts, folders: Sequence[Path]) -> str:
         """The key under which what the folders hold lies then."""

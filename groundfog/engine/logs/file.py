@@ -7,6 +7,7 @@
 import io
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,12 @@ def append(file: Path, events: Iterable[Event]) -> None:
             # What a crash left of a line that nobody was told is kept.
             lines.insert(0, "\n")
         out.write("".join(lines).encode())
+
+
+def say(file: Path, text: str) -> None:
+    """A line of our own in a log that an agent writes: what is appended in one write is not mixed with the agent's."""
+    with file.open("ab", buffering=0) as log:
+        log.write(b"%d\t%s\n" % (time.time() * 1000, text.encode()))
 
 
 def forward(file: Path, start: int = 0) -> Iterator[tuple[Event, int]]:

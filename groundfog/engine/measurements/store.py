@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from groundfog.engine.errors import Unfit
+from groundfog.engine.errors import Missing, Unfit
 from groundfog.engine.measurements.summary import Summary
 from groundfog.engine.state import Database, Row
 
@@ -114,18 +114,22 @@ class Measurements:
         self._swept = 0.0
 
     def put(self, measured: Collection[Measured], *, read: Bookmark | None = None) -> None:
-        """Keep these. With `read`, that is where they were found, and both are kept or neither."""
+        """Keep these. With `read`, that is where they were found, and both are kept or neither.
+
+        Raises Missing if that stream is not there.
+        """
         points = _Points()
         for one in measured:
             points.add(one.metric.id, int(one.at), 1 if one.fine else 60, one.unit, one.summary)
-        with self._state.transaction() as here:
-            for one in _latest(measured):
-                self._write_metric(here, one)
-            self._add(here, points)
-            if read is not None:
-                self._state.queries.put_bookmark(
-                    here, log_group=read.group, log_stream=read.stream, position=read.position
-                )
+        try:
+            with self._state.transaction() as here:
+                for one in _latest(measured):
+                    self._write_metric(here, one)
+                self._add(here, points)
+                if read is not None:
+                    self._mark(here, read)
+        except self._state.violated:
+            raise Missing(read.stream if read else "") from None
         if time.time() - self._swept > _SWEEP_EVERY:
             self.sweep()
 
@@ -206,6 +210,9 @@ class Measurements:
             value=one.summary.high if one.summary.low == one.summary.high else one.summary.total / one.summary.count,
             at=one.at,
         )
+
+    def _mark(self, here: Any, read: Bookmark) -> None:
+        self._state.queries.put_bookmark(here, log_group=read.group, log_stream=read.stream, position=read.position)
 
     def _add(self, here: Any, points: _Points) -> None:
         for (metric, at, seconds, unit), summary in points.sums.items():

@@ -1,7 +1,11 @@
 """How a training job is told: what DescribeTrainingJob says of its request, its way and its end."""
 
-from groundfog.engine.jobs import Job, Progress, progress_of
+from groundfog.engine import Engine
+from groundfog.engine.jobs import Job, Progress, job_of, progress_of
+from groundfog.engine.launch import Program
+from groundfog.engine.metrics import last_metrics
 from groundfog.engine.resources import Document, Resource
+from groundfog.services.sagemaker import training_metrics
 from groundfog.services.sagemaker.kinds import TRAINING_JOB
 from groundfog.services.sagemaker.training_order import LONGEST_SECONDS
 from groundfog.wire.caller import Caller, Parameters
@@ -12,7 +16,7 @@ _RULES = {"DebugRule": "DebugRuleConfigurations", "ProfilerRule": "ProfilerRuleC
 """Rules watch a job and change nothing in it. None is evaluated here, and their statuses say so."""
 
 
-def described(caller: Caller, job: Resource) -> Document:
+def described(engine: Engine, caller: Caller, job: Resource) -> Document:
     progress = progress_of(job)
     return {
         **job.document["notes"],
@@ -25,11 +29,12 @@ def described(caller: Caller, job: Resource) -> Document:
         "LastModifiedTime": job.modified,
         **_times(progress),
         **_result(job, progress),
+        **_metrics(engine, job, progress),
         **_rules(job),
     }
 
 
-def told(request: Parameters) -> Document:
+def told(request: Parameters, program: Program) -> Document:
     """The request as DescribeTrainingJob gives it back, with the defaults that AWS fills in."""
     told = {name: value for name, value in request.items() if name not in _UNTOLD}
     if "InputDataConfig" in request:
@@ -47,8 +52,11 @@ def told(request: Parameters) -> Document:
             }
             for channel in request["InputDataConfig"]
         ]
+    algorithm = request["AlgorithmSpecification"]
+    definitions = training_metrics.told(algorithm, program)
     return {
         **told,
+        "AlgorithmSpecification": {**algorithm, **({"MetricDefinitions": definitions} if definitions else {})},
         "OutputDataConfig": {"KmsKeyId": "", "CompressionType": "GZIP", **request["OutputDataConfig"]},
         "StoppingCondition": {"MaxRuntimeInSeconds": LONGEST_SECONDS, **request.get("StoppingCondition", {})},
         "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False),
@@ -89,11 +97,16 @@ def _result(job: Resource, progress: Progress) -> Document:
     result: Document = {"ModelArtifacts": {"S3ModelArtifacts": f"s3://{order.bucket}/{artifacts}"}}
     if job.status == "Failed" and progress.outcome is not None:
         result["FailureReason"] = progress.outcome.reason
-    if progress.metrics:
-        result["FinalMetricDataList"] = [
-            {"MetricName": metric.name, "Value": metric.value, "Timestamp": metric.at} for metric in progress.metrics
-        ]
     return result
+
+
+def _metrics(engine: Engine, job: Resource, progress: Progress) -> Document:
+    """What was said last of each: up to now, or to the end."""
+    definitions, found = job_of(job).metrics, progress.metrics
+    if definitions is not None and progress.outcome is None:
+        found = last_metrics(engine.measurements, definitions, job.created)
+    told = [{"MetricName": metric.name, "Value": metric.value, "Timestamp": metric.at} for metric in found]
+    return {"FinalMetricDataList": told} if told else {}
 
 
 def _rules(job: Resource) -> Document:

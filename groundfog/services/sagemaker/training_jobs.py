@@ -20,12 +20,9 @@ def create_training_job(engine: Engine, caller: Caller, request: Parameters) -> 
     training_order.check(engine, request)
     arn = TRAINING_JOB.arn(caller, name)
     try:
-        engine.jobs.submit(
-            name,
-            training_order.order(engine, caller, request, name),
-            notes=training_description.told(request),
-            tags=Kind.tags(request),
-        )
+        job = training_order.order(engine, caller, request, name)
+        notes = training_description.told(request, job.program)
+        engine.jobs.submit(name, job, notes=notes, tags=Kind.tags(request))
     except Taken:
         raise Refusal(
             "ResourceInUse",
@@ -36,7 +33,7 @@ def create_training_job(engine: Engine, caller: Caller, request: Parameters) -> 
 
 
 def describe_training_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    return training_description.described(caller, _find(engine, request))
+    return training_description.described(engine, caller, _find(engine, request))
 
 
 def list_training_jobs(engine: Engine, caller: Caller, request: Parameters) -> Result:

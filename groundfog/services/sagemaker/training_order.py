@@ -4,7 +4,7 @@ import dataclasses
 
 from groundfog.engine import Engine
 from groundfog.engine.jobs import Job
-from groundfog.services.sagemaker import training_channels, training_resources
+from groundfog.services.sagemaker import training_channels, training_metrics, training_resources
 from groundfog.services.sagemaker.kinds import TRAINING_JOB, Invalid, Unwritten
 from groundfog.services.sagemaker.training_program import running
 from groundfog.wire.caller import Caller, Parameters
@@ -20,13 +20,6 @@ _UNWRITTEN = (
     "TensorBoardOutputConfig",
 )
 _UNWRITTEN_OF_ALGORITHMS = ("AlgorithmName", "TrainingImageConfig")
-_BUILT_IN = "groundfog.algorithms."
-_METRICS = {
-    f"{channel}:{metric}": rf"^Checkpoint \[\d+\]\t{title}-{metric}=(\S+)"
-    for channel, title in (("train", "Train"), ("validation", "Validation"))
-    for metric in ("perplexity", "accuracy", "bleu")
-}
-"""What built-in algorithms say at a checkpoint, under the names that AWS gives it."""
 
 
 def check(engine: Engine, request: Parameters) -> None:
@@ -36,14 +29,10 @@ def check(engine: Engine, request: Parameters) -> None:
     if "TrainingImage" not in algorithm:
         raise Invalid("AlgorithmSpecification must name a TrainingImage.")
     program = running(engine, request).program
-    if algorithm.get("MetricDefinitions"):
-        raise Invalid(
-            "You can't override the metric definitions for Amazon SageMaker algorithms. Please retry the request "
-            "without specifying metric definitions."
-        )
+    training_metrics.check(algorithm, program)
     training_channels.check(training_channels.given(request))
     training_resources.check(request.get("ResourceConfig"), engine.jobs.most_hosts)
-    if program.module.startswith(_BUILT_IN) and training_resources.instances(request["ResourceConfig"]) > 1:
+    if training_metrics.is_built_in(program) and training_resources.instances(request["ResourceConfig"]) > 1:
         raise Invalid(
             f"{algorithm['TrainingImage']} is a built-in algorithm, which trains on one instance, with as many "
             "processes as its hyperparameters say. Set InstanceCount to 1."
@@ -89,7 +78,7 @@ def order(engine: Engine, caller: Caller, request: Parameters, name: str) -> Job
         prefix="/".join(part for part in (prefix.rstrip("/"), name, "output") if part),
         compress=output.get("CompressionType", "GZIP") == "GZIP",
         log_group=_LOG_GROUP,
-        metrics=_METRICS,
+        metrics=training_metrics.definitions(request["AlgorithmSpecification"], what.program, name),
         recipe=what.recipe,
         code=what.code,
     )
