@@ -60,4 +60,5 @@ def _folder(place: str) -> str:
     path = Path(place.removeprefix("file://"))
     if not path.is_absolute() or not path.exists():
         return ""
-    return str(path if path.is_dir() else path.parent)
+    # An index's pages lie in a folder of this name, and the packages that they lead to beside it.
+    return str(path if path.is_dir() and path.name != "simple" else path.parent)
