@@ -4,9 +4,11 @@ import asyncio
 import fcntl
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterator
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from groundfog.engine import Engine
 from groundfog.engine.endpoints import Endpoints
@@ -15,12 +17,13 @@ from groundfog.engine.environments.index import Index
 from groundfog.engine.environments.profiles import Profiles
 from groundfog.engine.jobs import Jobs
 from groundfog.engine.keys import KeyStore
+from groundfog.engine.launch import Program
 from groundfog.engine.launch.local import Local
 from groundfog.engine.logs import Logs
 from groundfog.engine.measurements import Measurements
 from groundfog.engine.objects import Objects
 from groundfog.engine.resources import Resources
-from groundfog.engine.sandbox import Sandbox
+from groundfog.engine.sandbox import Amount, Door, Limits, Sandbox
 from groundfog.engine.state import Database
 from groundfog.engine.transforms import Transforms
 from groundfog.services import bind
@@ -32,20 +35,25 @@ from groundfog.wire.request import Message, Receive
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 """What uvicorn runs: https://asgi.readthedocs.io"""
 
+DOOR = "server.sock"
+"""In home: where the server listens too, for programs that have no other way to it."""
 OWNER = "groundfog"
 """The role in whose name the owner's key pair speaks: the SageMaker SDK wants its caller to be a role."""
 
 
-def assemble(settings: Settings, *, alone: bool = False) -> Engine:
+def assemble(settings: Settings, *, alone: bool = False, url: str = "") -> Engine:
     """The engine over what lies in `settings.home`, with nothing running yet. Raises Unfit for a database that cannot
-    be used; and Busy, where it is to serve from it `alone`, if another server does."""
+    be used; and Busy, where it is to serve from it `alone`, if another server does. `url` is where clients on this
+    machine will reach it, and programs."""
     home = settings.home
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     state = Database(settings.database or home / "state.db", "state", durable=settings.durable, alone=alone)
     resources, logs = Resources(state), Logs(home / "logs", state)
     measurements = Measurements(state)
     objects = Objects(home / "objects", durable=settings.durable)
-    launcher = Local(home / "runs", sandbox=Sandbox(settings.sandbox), warm=settings.warm)
+    owner = f"arn:aws:sts::{settings.account}:assumed-role/{OWNER}/owner"
+    keys = KeyStore(home / "credentials", resources, owner)
+    launcher = _local(settings, url, keys)
     environments = Environments(
         Path(settings.environments).expanduser().absolute() if settings.environments else home / "environments",
         launcher,
@@ -53,7 +61,6 @@ def assemble(settings: Settings, *, alone: bool = False) -> Engine:
         room=int(settings.environments_room * 1e9),
         index=Index.of_this_machine(),
     )
-    owner = f"arn:aws:sts::{settings.account}:assumed-role/{OWNER}/owner"
     return Engine(
         objects=objects,
         resources=resources,
@@ -72,7 +79,22 @@ def assemble(settings: Settings, *, alone: bool = False) -> Engine:
         endpoints=Endpoints(resources, objects, launcher, logs, wait=settings.endpoint_wait),
         transforms=Transforms(resources, objects, launcher, logs, at_once=settings.jobs_at_once),
         environments=environments,
-        keys=KeyStore(home / "credentials", resources, owner),
+        keys=keys,
+        network=settings.network,
+    )
+
+
+def _local(settings: Settings, url: str, keys: KeyStore) -> Local:
+    door = Door(urlsplit(url).port or 0, settings.home / DOOR) if url else None
+    limits = Limits(
+        memory=Amount(settings.job_memory), disk=Amount(settings.job_disk), processes=settings.job_processes
+    )
+    return Local(
+        settings.home / "runs",
+        sandbox=Sandbox(settings.sandbox, door=door, limits=limits),
+        warm=settings.warm,
+        network=settings.network,
+        passes=_Passes(keys, url, settings.region),
     )
 
 
@@ -101,6 +123,20 @@ def owned(home: Path) -> Iterator[None]:
 
 
 @contextmanager
+def door(home: Path) -> Iterator[socket.socket]:
+    """Where programs in networks of their own reach the server, and the next server over this home after it."""
+    folder = os.open(home, os.O_PATH | os.O_CLOEXEC)
+    (home / DOOR).unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listening:
+        # By way of the folder's descriptor: the path of a socket must be short.
+        listening.bind(f"/proc/self/fd/{folder}/{DOOR}")
+        os.close(folder)
+        (home / DOOR).chmod(0o600)
+        listening.listen(2048)
+        yield listening
+
+
+@contextmanager
 def announced(home: Path, url: str) -> Iterator[None]:
     """While the server runs, `server.json` says where."""
     file = home / "server.json"
@@ -111,6 +147,34 @@ def announced(home: Path, url: str) -> Iterator[None]:
         yield
     finally:
         file.unlink(missing_ok=True)
+
+
+class _Passes:
+    """What a program needs to ask this server, by the names at which AWS's clients look."""
+
+    def __init__(self, keys: KeyStore, url: str, region: str) -> None:
+        self._keys, self._url, self._region = keys, url, region
+
+    def issue(self, holder: str, program: Program, *, apart: bool) -> Mapping[str, str]:
+        where = {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{urlsplit(self._url).port}" if apart else self._url,
+            "AWS_REGION": self._region,
+            "AWS_DEFAULT_REGION": self._region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        self._keys.withdraw(holder)
+        if not program.identity or program.network == "none" or "AWS_ACCESS_KEY_ID" in program.environment:
+            return where
+        pair = self._keys.lend_to(holder, program.identity)
+        return {
+            **where,
+            "AWS_ACCESS_KEY_ID": pair.access_key,
+            "AWS_SECRET_ACCESS_KEY": pair.secret,
+            "AWS_SESSION_TOKEN": pair.token or "",
+        }
+
+    def withdraw(self, holder: str) -> None:
+        self._keys.withdraw(holder)
 
 
 class _Keys:

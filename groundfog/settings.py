@@ -6,7 +6,7 @@ A setting `jobs_at_once` is given as `--jobs-at-once` to the command that takes 
 import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 
 def _setting(default: Any, sentence: str) -> Any:
@@ -38,6 +38,16 @@ class Settings:
     sandbox: str = _setting(
         "auto", "`auto`: behind bubblewrap where it works; `none`: plain processes, for programs that you trust."
     )
+    network: Literal["server", "open"] = _setting(
+        "server", "What jobs reach: `server`: this server and each other; `open`: whatever this machine reaches."
+    )
+    job_memory: str = _setting(
+        "90%", "The most memory that a host of a job may take: bytes, as 16G, a share of the machine's, or none."
+    )
+    job_disk: str = _setting(
+        "90%", "The most that a host of a job may write: bytes, as 100G, a share of what is free at its start, or none."
+    )
+    job_processes: int = _setting(4096, "How many processes and threads a host of a job may have.")
     warm: int = _setting(1, "How many interpreters stand ready with torch loaded, so that jobs start at once.")
     durable: bool = _setting(False, "Flush to the platter before answering, so that a power cut loses nothing either.")
     endpoint_wait: float = _setting(
@@ -61,6 +71,8 @@ class Settings:
             raise ValueError("database must be the URL of a PostgreSQL database, postgresql://USER@HOST/NAME")
         if settings.sandbox not in ("auto", "none"):
             raise ValueError(f"sandbox must be auto or none, not {settings.sandbox!r}")
+        if settings.network not in ("server", "open"):
+            raise ValueError(f"network must be server or open, not {settings.network!r}")
         return settings
 
 

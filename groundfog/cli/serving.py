@@ -24,7 +24,22 @@ if TYPE_CHECKING:
 
 @click.command()
 @HOME
-@options("database", "host", "port", "account", "region", "jobs_at_once", "sandbox", "warm", "durable", "endpoint_wait")
+@options(
+    "database",
+    "host",
+    "port",
+    "account",
+    "region",
+    "jobs_at_once",
+    "sandbox",
+    "network",
+    "job_memory",
+    "job_disk",
+    "job_processes",
+    "warm",
+    "durable",
+    "endpoint_wait",
+)
 def serve(**given: Any) -> None:
     """Answer AWS's clients until stopped."""
     settings = settings_of(given)
@@ -40,8 +55,9 @@ def serve(**given: Any) -> None:
     for asked in (signal.SIGTERM, signal.SIGINT):
         signal.signal(asked, lambda *_: sys.exit(0))
     try:
-        with app.owned(settings.home), _listening(settings) as listening:
-            engine = app.assemble(settings, alone=True)
+        with app.owned(settings.home), _listening(settings) as listening, app.door(settings.home) as door:
+            url = f"http://{_named(settings.host)}:{listening.getsockname()[1]}"
+            engine = app.assemble(settings, alone=True, url=url)
             config = uvicorn.Config(
                 app.build(engine, settings),
                 loop="uvloop",
@@ -52,11 +68,10 @@ def serve(**given: Any) -> None:
                 timeout_graceful_shutdown=5,
                 server_header=False,
             )
-            url = f"http://{_named(settings.host)}:{listening.getsockname()[1]}"
             with app.announced(settings.home, url):
                 _greet(settings, url, engine)
                 _build_kernels()
-                uvicorn.Server(config).run(sockets=[listening])
+                uvicorn.Server(config).run(sockets=[listening, door])
     except BlockingIOError:
         raise click.ClickException(
             f"another server has {settings.home} already: `groundfog status --home {settings.home}` says where; "

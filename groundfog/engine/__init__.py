@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from groundfog.engine.environments import Environments
     from groundfog.engine.jobs import Jobs
     from groundfog.engine.keys import KeyStore
+    from groundfog.engine.launch import Network
     from groundfog.engine.logs import Logs
     from groundfog.engine.measurements import Measurements
     from groundfog.engine.objects import Objects
@@ -34,3 +35,5 @@ class Engine:
     endpoints: Endpoints
     environments: Environments
     keys: KeyStore
+    network: Network = "server"
+    """What jobs reach, unless they ask for less."""

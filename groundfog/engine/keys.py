@@ -1,6 +1,10 @@
-"""Who may ask: the owner's key pair, made on first start, and temporary ones with an end."""
+"""Who may ask: the owner's key pair, made on first start, and temporary ones with an end.
+
+A key pair may have a holder, a program that runs: it ends with it, and so does what was lent to who came with it.
+"""
 
 import configparser
+import contextlib
 import os
 import secrets
 import string
@@ -22,6 +26,7 @@ class KeyPair:
     token: str | None = None
     expires: float | None = None
     """Seconds since the epoch."""
+    holder: str = ""
 
 
 class KeyStore:
@@ -41,16 +46,31 @@ class KeyStore:
         except Missing:
             return None
 
-    def lend(self, identity: str, seconds: float) -> KeyPair:
-        """A temporary pair that speaks for `identity`."""
+    def lend(self, identity: str, seconds: float, *, lender: str = "") -> KeyPair:
+        """A temporary pair that speaks for `identity`, asked for by who has the access key `lender`."""
+        asking = self.find(lender)
+        return self._add(identity, time.time() + seconds, asking.holder if asking is not None else "")
+
+    def lend_to(self, holder: str, identity: str) -> KeyPair:
+        """A pair without an end of its own, which is good until it is withdrawn."""
+        return self._add(identity, None, holder)
+
+    def withdraw(self, holder: str) -> None:
+        for resource in self._resources.in_status(_KIND, holder):
+            with contextlib.suppress(Missing):
+                self._resources.delete(_KIND, resource.name)
+
+    def _add(self, identity: str, expires: float | None, holder: str) -> KeyPair:
         pair = KeyPair(
             access_key="ASIA" + _letters(16, string.ascii_uppercase + "234567"),
             secret=_letters(40, string.ascii_letters + string.digits),
             identity=identity,
             token=secrets.token_urlsafe(120),
-            expires=time.time() + seconds,
+            expires=expires,
+            holder=holder,
         )
-        self._resources.add(_KIND, pair.access_key, dict(vars(pair)), tags={})
+        # A resource is found by its name, its kind and its status: who holds it is the nearest that a key has to one.
+        self._resources.add(_KIND, pair.access_key, dict(vars(pair)), status=holder, tags={})
         return pair
 
 

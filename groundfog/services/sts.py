@@ -27,17 +27,17 @@ def assume_role(engine: Engine, caller: Caller, request: Parameters) -> Result:
         )
     identity = f"arn:aws:sts::{caller.account}:assumed-role/{role['name']}/{request['RoleSessionName']}"
     return {
-        "Credentials": _lend(engine, identity, request.get("DurationSeconds", 3600)),
+        "Credentials": _lend(engine, caller, identity, request.get("DurationSeconds", 3600)),
         "AssumedRoleUser": {"AssumedRoleId": _user_id(identity), "Arn": identity},
     }
 
 
 def get_session_token(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    return {"Credentials": _lend(engine, caller.identity, request.get("DurationSeconds", 43200))}
+    return {"Credentials": _lend(engine, caller, caller.identity, request.get("DurationSeconds", 43200))}
 
 
-def _lend(engine: Engine, identity: str, seconds: int) -> dict[str, object]:
-    pair = engine.keys.lend(identity, seconds)
+def _lend(engine: Engine, caller: Caller, identity: str, seconds: int) -> dict[str, object]:
+    pair = engine.keys.lend(identity, seconds, lender=caller.access_key)
     return {
         "AccessKeyId": pair.access_key,
         "SecretAccessKey": pair.secret,

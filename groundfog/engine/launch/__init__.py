@@ -61,8 +61,25 @@ class Host:
     ended: float | None = None
     exit_code: int | None = None
     """As a shell says it: 128 + N for a program that signal N ended."""
-    because: Literal["", "stopped", "time limit", "input"] = ""
-    """Why it was asked to end, where it was; `input`: its channels could not be fed any more."""
+    because: Literal["", "stopped", "time limit", "input", "memory", "disk"] = ""
+    """Why it was asked to end, where it was; `input`: its channels could not be fed any more; `memory`, `disk`: it was
+    killed because it took more than it may."""
+
+
+class Passes(Protocol):
+    """What programs need to ask the server. A holder is a host, by its directory's name."""
+
+    def issue(self, holder: str, program: Program, *, apart: bool) -> Mapping[str, str]:
+        """Variables for the program: where the server is, and a key pair of its own, where it is to have one.
+
+        `apart`: it has a network of its own, where the server is on the loopback. What was issued to the holder before
+        is good no longer.
+        """
+        ...
+
+    def withdraw(self, holder: str) -> None:
+        """What was issued to the holder is good no longer, nor what its key pair was used to get."""
+        ...
 
 
 class Launcher(Protocol):

@@ -13,11 +13,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from groundfog.engine.channels import feed
-from groundfog.engine.launch import Host, Program
+from groundfog.engine.launch import Host, Network, Passes, Program
 from groundfog.engine.sandbox import AGENT, Sandbox, prepare
 
 MODULES = ("torch", "torch._dynamo", "groundfog.algorithms.seq2seq")
@@ -38,10 +39,14 @@ class Local:
         warm: int = 0,
         modules: Sequence[str] = MODULES,
         rest: float = 3.0,
+        network: Network = "server",
+        passes: Passes | None = None,
     ) -> None:
-        """`rest` is for how many seconds a new job has the machine to itself before the next spare is made."""
+        """`rest` is for how many seconds a new job has the machine to itself before the next spare is made; spares are
+        for programs on the given `network`."""
         self._runs, self._sandbox, self._rest = runs, sandbox, rest
-        self._wanted, self._modules = warm, tuple(modules)
+        self._wanted, self._passes = warm, passes
+        self._usual = Program(module="groundfog.opt_ml.warm", arguments=tuple(modules), trusted=True, network=network)
         self._agents: dict[Path, subprocess.Popen[bytes]] = {}
         self._spares: list[Path] = []
         self._lock = threading.Lock()
@@ -54,7 +59,9 @@ class Local:
         for directory in self._runs.iterdir():
             ordered = (directory / "order.json").exists()
             if not ordered and not _is_held(directory) and not is_recorded(directory):
+                self._withdraw(directory)
                 _delete(directory)
+        self._sandbox.sweep(self._runs)
 
     def warm_up(self) -> None:
         """Make the spares that are wanting. Returns at once; they are warm some seconds later."""
@@ -83,9 +90,13 @@ class Local:
     def start(self, directory: Path, program: Program) -> None:
         if (directory / "exit.json").exists() or ((directory / "order.json").exists() and _is_held(directory)):
             return
+        if self._passes is not None:
+            apart = self._sandbox.walled and program.network != "open"
+            issued = self._passes.issue(directory.name, program, apart=apart)
+            program = replace(program, environment={**issued, **program.environment})
         confined = self._sandbox.confine(directory, program)
         self._sandbox.hand_over(directory)
-        order = confined.order(program, warm=program.trusted and _is_usual(program))
+        order = confined.order(program, warm=program.trusted and self._is_usual(program))
         order["feeder"] = feed.command(directory)
         (directory / "network").unlink(missing_ok=True)
         _write(directory / "order.json", order)
@@ -128,6 +139,7 @@ class Local:
         if agent is not None:
             agent.kill()
             agent.communicate()
+        self._withdraw(directory)
         self._sandbox.clear(directory)
         _delete(directory)
 
@@ -156,11 +168,19 @@ class Local:
 
     def _spare(self) -> Path:
         directory = self._new()
-        program = Program(module="groundfog.opt_ml.warm", arguments=self._modules, trusted=True)
         self._sandbox.hand_over(directory)
-        _write(directory / "spare.json", self._sandbox.confine(directory, program).order(program))
+        _write(directory / "spare.json", self._sandbox.confine(directory, self._usual).order(self._usual))
         self._launch(directory, stdin=subprocess.PIPE)
         return directory
+
+    def _is_usual(self, program: Program) -> bool:
+        """Whether it runs in such a place as spares are made in."""
+        place = ("python", "readable", "network", "host", "hosts", "neighbour")
+        return all(getattr(program, what) == getattr(self._usual, what) for what in place)
+
+    def _withdraw(self, directory: Path) -> None:
+        if self._passes is not None:
+            self._passes.withdraw(directory.name)
 
     def _refill(self) -> None:
         with self._lock:
@@ -199,13 +219,6 @@ class Local:
                 self._agents.pop(directory, None)
 
 
-def _is_usual(program: Program) -> bool:
-    """Whether it runs in such a place as spares are made in."""
-    usual = Program(module="", arguments=())
-    place = ("python", "readable", "network", "host", "hosts", "neighbour")
-    return all(getattr(program, what) == getattr(usual, what) for what in place)
-
-
 def _is_held(directory: Path) -> bool:
     try:
         lock = os.open(directory / "lock", os.O_RDWR | os.O_CLOEXEC)
@@ -241,7 +254,9 @@ def _began(directory: Path) -> float | None:
 
 
 def _write(file: Path, document: dict[str, Any]) -> None:
+    """For nobody else's eyes: a key pair may be in it."""
     new = file.with_suffix(".new")
+    new.touch(0o600)
     new.write_text(json.dumps(document))
     new.replace(file)
 
