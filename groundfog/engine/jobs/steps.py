@@ -48,11 +48,13 @@ class Steps:
         hosts = self._make_hosts(resource)
         if not self.objects.has_bucket(job.bucket):
             raise Unfit(f"The bucket {job.bucket} of S3OutputPath does not exist. Create it, and start the job again.")
+        interface = self.launcher.interface(job.program)
         for number, (host, layout) in enumerate(zip(job.hosts, hosts.layouts, strict=True)):
             share = Share(number, len(job.hosts))
             self._fill(job, layout, share, interrupted)
             order_feed(layout.root.parent, job.channels, {"folder": str(self.objects.root)}, share)
-            layout.configure(job.hyperparameters, job.input_data_config, job.resource_config_of(host))
+            resources = {**job.resource_config_of(host), "network_interface_name": interface}
+            layout.configure(job.hyperparameters, job.input_data_config, resources)
         environment = self._prepare(name, hosts, interrupted)
         self.records.advance(
             name, "Training", only_from=("InProgress",), step="training", starts=1, environment=environment
