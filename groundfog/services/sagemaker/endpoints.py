@@ -8,7 +8,7 @@ from groundfog.engine import Engine
 from groundfog.engine.endpoints import Deployment, UnknownVariant, Variant, running_of, wanted_of
 from groundfog.engine.errors import Busy, Missing, Taken
 from groundfog.engine.resources import Document, Resource
-from groundfog.services.sagemaker import images
+from groundfog.services.sagemaker import asynchronous, images, roles
 from groundfog.services.sagemaker.kinds import ENDPOINT, ENDPOINT_CONFIG, MODEL
 from groundfog.wire.caller import Caller, Parameters, Result
 from groundfog.wire.refusal import Refusal
@@ -152,17 +152,20 @@ def _delete(engine: Engine, caller: Caller, name: str) -> None:
 def _deployment(engine: Engine, caller: Caller, request: Parameters) -> Deployment:
     """Complete in itself: configuration and models may be deleted while the endpoint serves."""
     config = ENDPOINT_CONFIG.find(engine, caller, request["EndpointConfigName"])
-    variants = tuple(_variant(engine, caller, variant) for variant in config.document["ProductionVariants"])
+    variants = tuple(_variant(engine, caller, config, variant) for variant in config.document["ProductionVariants"])
     _refuse_too_many(sum(variant.instances for variant in variants))
     notes = {"LastDeploymentConfig": request["DeploymentConfig"]} if "DeploymentConfig" in request else {}
-    return Deployment(name=config.name, variants=variants, notes=notes)
+    queueing = asynchronous.queueing(config.document, variants[0].program.environment)
+    return Deployment(name=config.name, variants=variants, queueing=queueing, notes=notes)
 
 
-def _variant(engine: Engine, caller: Caller, given: Document) -> Variant:
-    container = images.Container.of(MODEL.find(engine, caller, given["ModelName"]).document)
+def _variant(engine: Engine, caller: Caller, config: Resource, given: Document) -> Variant:
+    served = MODEL.find(engine, caller, given["ModelName"]).document
+    container = images.Container.of(served)
+    server = container.server(asynchronous.environment(config.document, container.environment))
     return Variant(
         name=given["VariantName"],
-        program=container.server(),
+        program=roles.under(server, engine, caller, served),
         model=container.archive,
         weight=given["InitialVariantWeight"],
         instances=given["InitialInstanceCount"],

@@ -4,7 +4,7 @@ import dataclasses
 
 from groundfog.engine import Engine
 from groundfog.engine.jobs import Job
-from groundfog.services.sagemaker import training_channels, training_metrics, training_resources
+from groundfog.services.sagemaker import roles, training_channels, training_metrics, training_resources
 from groundfog.services.sagemaker.kinds import TRAINING_JOB, Invalid, Unwritten
 from groundfog.services.sagemaker.training_program import running
 from groundfog.wire.caller import Caller, Parameters
@@ -62,7 +62,7 @@ def order(engine: Engine, caller: Caller, request: Parameters, name: str) -> Job
     channels = training_channels.given(request)
     return Job(
         program=dataclasses.replace(
-            what.program,
+            roles.under(what.program, engine, caller, request),
             environment={
                 **request.get("Environment", {}),
                 "TRAINING_JOB_NAME": name,

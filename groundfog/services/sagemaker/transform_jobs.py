@@ -9,7 +9,7 @@ from groundfog.engine.resources import Document, Resource
 from groundfog.engine.transforms import Progress, Transform, progress_of
 from groundfog.engine.transforms.paths import path
 from groundfog.engine.transforms.processing import is_csv, is_json
-from groundfog.services.sagemaker import images
+from groundfog.services.sagemaker import images, roles
 from groundfog.services.sagemaker.kinds import MODEL, Kind, Unwritten
 from groundfog.wire.caller import Caller, Parameters, Result
 from groundfog.wire.refusal import Refusal
@@ -28,7 +28,8 @@ def create_transform_job(engine: Engine, caller: Caller, request: Parameters) ->
     model = MODEL.find(engine, caller, request["ModelName"]).document
     arn = _arn(caller, name)
     try:
-        engine.transforms.submit(name, _order(request, name, arn, model), notes=_told(request), tags=Kind.tags(request))
+        order = _order(engine, caller, request, name, model)
+        engine.transforms.submit(name, order, notes=_told(request), tags=Kind.tags(request))
     except Taken:
         raise Refusal(
             "ResourceInUse",
@@ -150,14 +151,14 @@ def _invalid(text: str) -> Refusal:
     return Refusal("ValidationException", text)
 
 
-def _order(request: Parameters, name: str, arn: str, model: Document) -> Transform:
-    container = images.Container.of(model)
+def _order(engine: Engine, caller: Caller, request: Parameters, name: str, model: Document) -> Transform:
+    container, arn = images.Container.of(model), _arn(caller, name)
     given, output = request["TransformInput"], request["TransformOutput"]
     processing, client = request.get("DataProcessing", {}), request.get("ModelClientConfig", {})
     bucket, prefix = _bucket_and_key(output["S3OutputPath"])
     megabytes = request.get("MaxPayloadInMB", _PAYLOAD)
     return Transform(
-        program=container.server(_environment(request, name, arn)),
+        program=roles.under(container.server(_environment(request, name, arn)), engine, caller, model),
         model=container.archive,
         source=_source(given),
         bucket=bucket,
