@@ -40,7 +40,7 @@ class Installer:
         interrupted: Callable[[], bool],
     ) -> None:
         """Let pip install into the layer. Raises Unfit with what pip says, Interrupted."""
-        directory = self.launcher.make()
+        directory = self.launcher.make(warm=False)
         try:
             layout = Layout(directory / "opt_ml")
             if code is not None:

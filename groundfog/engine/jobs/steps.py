@@ -110,7 +110,7 @@ class Steps:
     def _make_hosts(self, resource: Resource) -> Hosts:
         """Raises Busy if the job was stopped meanwhile."""
         job = job_of(resource)
-        hosts = Hosts(self.launcher, job, [self.launcher.make() for _ in job.hosts])
+        hosts = Hosts(self.launcher, job, [self.launcher.make(warm=job.recipe is None) for _ in job.hosts])
         changes: dict[str, Any] = {
             "directories": tuple(map(str, hosts.directories)),
             "started": progress_of(resource).started or time.time(),
@@ -149,7 +149,7 @@ class Steps:
                 self.objects,
                 channel,
                 layout.channel(channel.name),
-                link=self.launcher.shields_input,
+                link=self.launcher.shields_input and channel.name not in job.program.scratch_channels,
                 share=share,
                 interrupted=interrupted,
             )

@@ -35,6 +35,8 @@ class Program:
     network: Network = "server"
     """What is reached beside the other hosts of the job. `server`: this server, at the URL that the environment names;
     `none`: the same, but without a key pair to ask it anything; `open`: whatever this machine reaches."""
+    scratch_channels: tuple[str, ...] = ()
+    """Channels in whose folders it may write, and then beside `config` and `data` too; they must hold no links."""
     host: str = "algo-1"
     """Its name, one of `hosts`."""
     hosts: tuple[str, ...] = ("algo-1",)
@@ -106,9 +108,10 @@ class Launcher(Protocol):
         """Get ready for programs to come. Returns at once."""
         ...
 
-    def make(self) -> Path:
+    def make(self, *, warm: bool = True) -> Path:
         """A new directory, to be filled and then started: an empty layout in `opt_ml/` and an empty `log`.
 
+        `warm`: it may be one in which an interpreter waits that has loaded what most built-in algorithms need.
         The program's output will be in `log`, `<milliseconds>\\t<line>`.
         """
         ...

@@ -79,9 +79,9 @@ class Local:
     def describe(self) -> str:
         return self._sandbox.describe()
 
-    def make(self) -> Path:
+    def make(self, *, warm: bool = True) -> Path:
         with self._lock:
-            while self._spares:
+            while warm and self._spares:
                 directory = self._spares.pop(0)
                 if _is_held(directory):
                     return directory
@@ -95,7 +95,7 @@ class Local:
             issued = self._passes.issue(directory.name, program, apart=apart)
             program = replace(program, environment={**issued, **program.environment})
         confined = self._sandbox.confine(directory, program)
-        self._sandbox.hand_over(directory)
+        self._sandbox.hand_over(directory, program)
         order = confined.order(program, warm=program.trusted and self._is_usual(program))
         order["feeder"] = feed.command(directory)
         (directory / "network").unlink(missing_ok=True)

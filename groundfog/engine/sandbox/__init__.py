@@ -122,7 +122,7 @@ class Sandbox:
             raise Unfit(f"User code is not run without a sandbox, and {self.missing}")
         return self._plain(directory, program)
 
-    def hand_over(self, directory: Path) -> None:
+    def hand_over(self, directory: Path, program: Program = _NOTHING) -> None:
         """Let the program read what was put there, and own what it may write.
 
         Raises Unfit where an earlier run left a link in a folder's place.
@@ -130,12 +130,14 @@ class Sandbox:
         layout = Layout(directory / "opt_ml")
         for path in _all_below(layout.root / "input"):
             path.chmod(0o755 if path.is_dir() else 0o444)
+        scratch = [within(directory, layout.channel(channel)) for channel in program.scratch_channels]
         for folder in layout.writable:
             within(directory, folder).mkdir(exist_ok=True)
         if os.geteuid() == 0 and self._wanted:
             user = wall.user(directory)
-            os.chown(layout.root, user, user)
-            for folder in (*layout.writable, directory / "tmp"):
+            for folder in (layout.root, *([layout.config.parent] if scratch else ())):
+                os.chown(folder, user, user)
+            for folder in (*layout.writable, *scratch, directory / "tmp"):
                 for path in _all_below(folder):
                     os.chown(path, user, user, follow_symlinks=False)
 

@@ -91,7 +91,12 @@ class Wall:
         for inside, path in readable.items():
             yield from ("--ro-bind-try", str(path), str(inside))
         opt_ml = self.directory / "opt_ml"
-        yield from ("--bind", str(opt_ml), "/opt/ml", "--ro-bind", str(opt_ml / "input"), "/opt/ml/input")
+        yield from ("--bind", str(opt_ml), "/opt/ml")
+        scratch = [f"input/data/{channel}" for channel in self.program.scratch_channels]
+        for shielded in ("input/config", "input/data") if scratch else ("input",):
+            yield from ("--ro-bind", str(opt_ml / shielded), f"/opt/ml/{shielded}")
+        for own in scratch:
+            yield from ("--bind", str(opt_ml / own), f"/opt/ml/{own}")
         yield from ("--remount-ro", "/")
 
     def _readable(self) -> Iterator[tuple[Path, Path]]:

@@ -18,6 +18,8 @@ from groundfog.services.sagemaker.training_channels import bucket_and_key
 from groundfog.wire.caller import Parameters
 
 _SUBMITTED = "sagemaker_submit_directory"
+_SCRATCH = ("code", "sm_drivers")
+"""Channels with programs, not with data."""
 _CODE, _DATA = "/opt/ml/code", "/opt/ml/input/data/"
 
 
@@ -45,8 +47,7 @@ def running(engine: Engine, request: Parameters) -> Running:
     except Unfit as unfit:
         raise Invalid(f"The image {image} cannot be had here: {unfit}") from None
     if command:
-        program = Program(module="groundfog.opt_ml.entrypoint", arguments=command)
-        return Running(program=program, recipe=recipe, code=_drivers(request))
+        return _commanded(request, command, recipe)
     program = Program(module="groundfog.opt_ml.script", arguments=())
     return Running(program=program, recipe=recipe, code=_source(request))
 
@@ -69,10 +70,14 @@ def _source(request: Parameters) -> Code | None:
     )
 
 
-def _drivers(request: Parameters) -> Code | None:
-    """The SageMaker SDK from version 3 on brings the source directory as a channel, and what runs it as another."""
+def _commanded(request: Parameters, command: tuple[str, ...], recipe: Recipe) -> Running:
+    """The SageMaker SDK from version 3 on brings the source directory as a channel and what runs it as another, makes
+    the latter executable, and writes beside them."""
     names = {channel["ChannelName"] for channel in request.get("InputDataConfig", [])}
-    return Code(path="input/data/code", in_place=True) if {"code", "sm_drivers"} <= names else None
+    scratch = tuple(name for name in _SCRATCH if name in names)
+    code = Code(path="input/data/code", in_place=True) if "code" in names else None
+    program = Program(module="groundfog.opt_ml.entrypoint", arguments=command, scratch_channels=scratch)
+    return Running(program=program, recipe=recipe, code=code)
 
 
 def _loaded(text: str) -> str:
