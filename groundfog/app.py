@@ -15,6 +15,7 @@ from groundfog.engine.endpoints import Endpoints
 from groundfog.engine.environments import Environments
 from groundfog.engine.environments.index import Index
 from groundfog.engine.environments.profiles import Profiles
+from groundfog.engine.invocations import Invocations
 from groundfog.engine.jobs import Jobs
 from groundfog.engine.keys import KeyStore
 from groundfog.engine.launch import Program
@@ -61,6 +62,7 @@ def assemble(settings: Settings, *, alone: bool = False, url: str = "") -> Engin
         room=int(settings.environments_room * 1e9),
         index=Index.of_this_machine(),
     )
+    endpoints = Endpoints(resources, objects, launcher, logs, wait=settings.endpoint_wait)
     return Engine(
         objects=objects,
         resources=resources,
@@ -76,7 +78,8 @@ def assemble(settings: Settings, *, alone: bool = False, url: str = "") -> Engin
             environments=environments,
             measurements=measurements,
         ),
-        endpoints=Endpoints(resources, objects, launcher, logs, wait=settings.endpoint_wait),
+        endpoints=endpoints,
+        invocations=Invocations(resources, objects, endpoints),
         transforms=Transforms(resources, objects, launcher, logs, at_once=settings.jobs_at_once),
         environments=environments,
         keys=keys,
@@ -196,8 +199,10 @@ async def _live(engine: Engine, receive: Receive, send: Send) -> None:
     engine.jobs.start()
     engine.transforms.start()
     engine.endpoints.start()
+    engine.invocations.start()
     await send({"type": "lifespan.startup.complete"})
     await receive()
+    await engine.invocations.close()
     engine.endpoints.close()
     await asyncio.to_thread(engine.transforms.close)
     engine.jobs.close()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from groundfog.engine.endpoints import Endpoints
     from groundfog.engine.environments import Environments
+    from groundfog.engine.invocations import Invocations
     from groundfog.engine.jobs import Jobs
     from groundfog.engine.keys import KeyStore
     from groundfog.engine.launch import Network
@@ -33,6 +34,7 @@ class Engine:
     jobs: Jobs
     transforms: Transforms
     endpoints: Endpoints
+    invocations: Invocations
     environments: Environments
     keys: KeyStore
     network: Network = "server"
