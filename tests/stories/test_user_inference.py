@@ -43,9 +43,10 @@ def output_fn(prediction, accept):
 
 
 class Desk:
-    """Clients, and from a script to an endpoint in one call."""
+    """Clients, and from a script to an endpoint in one call; `further` is of the endpoints' configurations."""
 
-    def __init__(self, of):
+    def __init__(self, of, **further):
+        self.further = further
         self.s3, self.sagemaker, self.runtime, self.logs = map(of, ("s3", "sagemaker", "sagemaker-runtime", "logs"))
         if BUCKET not in [bucket["Name"] for bucket in self.s3.list_buckets()["Buckets"]]:
             self.s3.create_bucket(Bucket=BUCKET)
@@ -56,7 +57,7 @@ class Desk:
         self.sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
         variant = {"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large"}
         self.sagemaker.create_endpoint_config(
-            EndpointConfigName=name, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
+            EndpointConfigName=name, ProductionVariants=[{**variant, "InitialInstanceCount": 1}], **self.further
         )
         self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
         waiter = self.sagemaker.get_waiter("endpoint_in_service")

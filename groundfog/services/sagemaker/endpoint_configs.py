@@ -6,12 +6,21 @@ from collections.abc import Sequence
 
 from groundfog.engine import Engine
 from groundfog.engine.resources import Document
+from groundfog.services.sagemaker import asynchronous
 from groundfog.services.sagemaker.kinds import ENDPOINT_CONFIG, MODEL, Unwritten
 from groundfog.wire.caller import Caller, Parameters, Result
 from groundfog.wire.refusal import Refusal
 
-_KEPT = ("KmsKeyId", "DataCaptureConfig", "ExecutionRoleArn", "VpcConfig", "EnableNetworkIsolation", "MetricsConfig")
-_UNWRITTEN = ("AsyncInferenceConfig", "ExplainerConfig", "ShadowProductionVariants", "CrossRegionTrafficConfig")
+_KEPT = (
+    "KmsKeyId",
+    "AsyncInferenceConfig",
+    "DataCaptureConfig",
+    "ExecutionRoleArn",
+    "VpcConfig",
+    "EnableNetworkIsolation",
+    "MetricsConfig",
+)
+_UNWRITTEN = ("ExplainerConfig", "ShadowProductionVariants", "CrossRegionTrafficConfig")
 _UNWRITTEN_OF_VARIANT = ("ServerlessConfig", "ManagedInstanceScaling", "InstancePools")
 
 
@@ -20,6 +29,7 @@ def create_endpoint_config(engine: Engine, caller: Caller, request: Parameters) 
     Unwritten.refuse(request, _UNWRITTEN, "an endpoint configuration")
     if request.get("DataCaptureConfig", {}).get("EnableCapture"):
         raise Unwritten("Data capture")
+    asynchronous.check(request)
     variants = [_variant(engine, caller, variant) for variant in request["ProductionVariants"]]
     _refuse_twins([variant["VariantName"] for variant in variants])
     document = {"ProductionVariants": variants} | {name: request[name] for name in _KEPT if name in request}

@@ -53,12 +53,17 @@ class Container:
         bucket, _, key = self.document.get("ModelDataUrl", "").removeprefix("s3://").partition("/")
         return (bucket, key) if bucket else None
 
+    @property
+    def environment(self) -> dict[str, str]:
+        given: dict[str, str] = self.document.get("Environment", {})
+        return given
+
     def server(self, environment: Mapping[str, str] | None = None) -> Program:
         """What serves the model, with the container's own variables and these."""
         server = program(self.document["Image"], "serve")
         given = {
             name: value
-            for name, value in {**self.document.get("Environment", {}), **(environment or {})}.items()
+            for name, value in {**self.environment, **(environment or {})}.items()
             if not (server.trusted and name.startswith(_STEERING))
         }
         return dataclasses.replace(server, environment={**server.environment, **given}, grace_seconds=_GRACE_SECONDS)
