@@ -1,0 +1,75 @@
+"""Version 2 of the SageMaker Python SDK, as its users' scripts and notebooks use it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from test_word_pronunciation import VOCABULARY, record
+
+HERE = Path(__file__).parent
+pytestmark = pytest.mark.clients
+
+
+def test_the_default_bucket_and_the_execution_role_are_found(tell, numbers):
+    told = tell("sdk2", "v2/session.py", numbers)
+    bucket = "sagemaker-us-east-1-000000000000"
+    assert told.result == {
+        "account": "000000000000",
+        "bucket": bucket,
+        "role": "arn:aws:iam::000000000000:role/groundfog",
+        "uploaded": f"s3://{bucket}/numbers",
+        "listed": [f"s3://{bucket}/numbers/note.txt", f"s3://{bucket}/numbers/numbers.txt"],
+        "note": "hello",
+    }
+    assert told.left == ""
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """A folder for each of seq2seq's channels."""
+    lines = b"".join(record(source=[4, 5 + number], target=[5 + number, 4]) for number in range(6))
+    vocabulary = json.dumps(VOCABULARY).encode()
+    for file, body in {
+        "train/a.rec": lines,
+        "validation/b.rec": lines,
+        "vocab/vocab.src.json": vocabulary,
+        "vocab/vocab.trg.json": vocabulary,
+    }.items():
+        place = tmp_path / "toy" / file
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(body)
+    return tmp_path / "toy"
+
+
+def test_a_built_in_algorithm_is_trained_served_and_told_of_as_it_fails(tell, toy):
+    told = tell("sdk2", "v2/built_in_algorithm.py", toy)
+    result = told.result
+    assert re.fullmatch(r"s3://sagemaker-us-east-1-0{12}/toy/out/seq2seq-[-\d]+/output/model.tar.gz", result["model"])
+    assert result["hyperparameters"]["max_num_batches"] == "2"
+    assert len(result["predicted"]["predictions"]) == 2
+    assert "Training - Training image download completed. Training in progress." in told.text
+    assert "Training finished. Best checkpoint" in told.text
+    assert "Training seconds: " in told.text
+    assert result["failed"]["status"] == "Failed"
+    assert "Failed. Reason: ClientError: batch_size has to be an integer of at least 1" in result["failed"]["text"]
+    assert told.left == ""
+
+
+def test_scripts_are_trained_by_each_frameworks_estimator_and_served_when_packed_anew(tell, numbers):
+    told = tell("sdk2", "v2/script_mode.py", HERE / "source", numbers)
+    result = told.result
+    assert "epoch=1 mean_so_far=2.500;" in told.text
+    assert result["metrics"] == {framework: {"mean": 2.5} for framework in ("pytorch", "sklearn", "huggingface")}
+    assert result["repacked"].endswith("/model.tar.gz")
+    assert result["repacked"] != result["models"]["huggingface"]
+    assert result["predicted"]["sklearn"] == result["predicted"]["huggingface"] == {"above_the_mean": [-1.5, 7.5]}
+    assert "ExecuteUserScriptError" in result["failed"]
+    assert "the script was told to fail: as asked" in result["failed"]
+    assert told.left == ""
+
+
+def test_a_processor_is_told_what_is_not_here_yet(tell):
+    told = tell("sdk2", "v2/processor.py", HERE / "source" / "train.py")
+    assert told.result["Code"] == "NotImplemented"
+    assert "CreateProcessingJob" in told.result["Message"]

@@ -1,0 +1,56 @@
+"""The walkthrough's steps with the SDK's own classes: a built-in algorithm, an endpoint, a batch transform."""
+
+import json
+import sys
+from pathlib import Path
+
+import sagemaker
+from sagemaker.deserializers import JSONDeserializer
+from sagemaker.estimator import Estimator
+from sagemaker.exceptions import UnexpectedStatusException
+from sagemaker.inputs import TrainingInput
+from sagemaker.serializers import JSONSerializer
+
+session = sagemaker.Session()
+bucket = session.default_bucket()
+inputs = {
+    channel.name: TrainingInput(
+        session.upload_data(str(channel), key_prefix=f"toy/{channel.name}"), distribution="FullyReplicated"
+    )
+    for channel in Path(sys.argv[1]).iterdir()
+}
+estimator = Estimator(
+    sagemaker.image_uris.retrieve("seq2seq", session.boto_region_name),
+    sagemaker.get_execution_role(),
+    instance_count=1,
+    instance_type="ml.p2.xlarge",
+    output_path=f"s3://{bucket}/toy/out",
+    sagemaker_session=session,
+)
+sizes = dict.fromkeys(("rnn_num_hidden", "num_embed_source", "num_embed_target"), 16)
+estimator.set_hyperparameters(**sizes, max_num_batches=2, batch_size=2, max_seq_len_target=4)
+estimator.fit(inputs, wait=True, logs="All")
+
+predictor = estimator.deploy(1, "ml.m4.xlarge", serializer=JSONSerializer(), deserializer=JSONDeserializer())
+predicted = predictor.predict({"instances": [{"data": "A B"}, {"data": "C D"}]})
+described = session.describe_endpoint(predictor.endpoint_name) if hasattr(session, "describe_endpoint") else {}
+predictor.delete_model()
+predictor.delete_endpoint()
+
+attached = Estimator.attach(estimator.latest_training_job.name, sagemaker_session=session)
+estimator.set_hyperparameters(batch_size=-1)
+try:
+    estimator.fit(inputs)
+    failed = None
+except UnexpectedStatusException as unexpected:
+    failed = {"text": str(unexpected), "status": unexpected.actual_status}
+print(
+    json.dumps(
+        {
+            "model": estimator.model_data if failed is None else attached.model_data,
+            "hyperparameters": attached.hyperparameters(),
+            "predicted": predicted,
+            "failed": failed,
+        }
+    )
+)
