@@ -12,6 +12,8 @@ import threading
 import time
 from pathlib import Path
 
+from pipe_wishes import read_channels, read_when_told, wait_for_an_epoch_that_never_comes  # noqa: F401
+
 HERE = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
 
 
