@@ -4,6 +4,7 @@
     ├── input/config/hyperparameters.json   {"name": "value"}, every value a string
     ├── input/config/inputdataconfig.json   {"train": {"TrainingInputMode": "File", ...}}
     ├── input/config/resourceconfig.json    {"current_host": "algo-1", "hosts": ["algo-1"], ...}
+    ├── input/config/checkpointconfig.json, tensorboardoutputconfig.json    as the request has them, if it does
     ├── input/data/<channel>/...            File mode: the objects below the channel's S3 prefix
     ├── input/data/<channel>_<epoch>        Pipe mode: a FIFO for each epoch, from 0, with all objects in a row
     ├── pipe_state/                         which epoch comes next, as `pipe.py` keeps it
@@ -106,13 +107,31 @@ class Layout:
         ):
             folder.mkdir(parents=True, exist_ok=True)
 
+    def checkpoint_config(self) -> dict[str, Any]:
+        """Empty where the job has no CheckpointConfig."""
+        return self._read("checkpointconfig")
+
+    def tensorboard_config(self) -> dict[str, Any]:
+        """Empty where the job has no TensorBoardOutputConfig."""
+        return self._read("tensorboardoutputconfig")
+
+    def local(self, path: str) -> Path:
+        """A path below `/opt/ml`, as a request names it, where this program finds it."""
+        return self.root / path.removeprefix("/opt/ml").lstrip("/")
+
     def configure(
-        self, hyperparameters: dict[str, str], input_data_config: dict[str, Any], resource_config: dict[str, Any]
+        self,
+        hyperparameters: dict[str, str],
+        input_data_config: dict[str, Any],
+        resource_config: dict[str, Any],
+        further: dict[str, dict[str, Any]] | None = None,
     ) -> None:
-        """Write the three files of `input/config`."""
+        """Write the three files of `input/config`, and further ones by name."""
         self._write("hyperparameters", hyperparameters)
         self._write("inputdataconfig", input_data_config)
         self._write("resourceconfig", resource_config)
+        for name, document in (further or {}).items():
+            self._write(name, document)
 
     def _read(self, name: str) -> dict[str, Any]:
         file = self.config / f"{name}.json"

@@ -94,7 +94,11 @@ def refused(call, code, text, **request):
             "ValidationException",
             "equal to or greater than MaxRuntimeInSeconds",
         ),
-        ({"CheckpointConfig": {"S3Uri": "s3://b/c"}}, "NotImplemented", "CheckpointConfig"),
+        (
+            {"CheckpointConfig": {"S3Uri": "s3://b/c", "LocalPath": "/opt/ml/input"}},
+            "ValidationException",
+            "Invalid LocalPath of CheckpointConfig: /opt/ml/input is no folder that can be mirrored",
+        ),
         ({"InputDataConfig": [channel(kind="Converse")]}, "NotImplemented", "S3DataType Converse"),
     ],
 )  # fmt: skip

@@ -66,7 +66,7 @@ class Jobs:
         self._kind = kind
         self._closing = threading.Event()
         self._records = Records(resources, kind)
-        attendants = Attendants(logs, measurements, self._closing)
+        attendants = Attendants(objects, logs, measurements, self._closing)
         self._steps = Steps(self._records, objects, launcher, logs, self._closing, attendants, environments)
         self._at_once = at_once
         self._workers: ThreadPoolExecutor | None = None

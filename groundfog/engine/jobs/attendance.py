@@ -1,60 +1,95 @@
-"""What is seen to while the hosts of a job run, and once more when they have ended."""
+"""What is seen to while the hosts of a job run, and once more when they have ended: metrics and mirrors."""
 
+import logging
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
+from groundfog.engine.errors import Missing, Unfit
 from groundfog.engine.jobs.documents import job_of
+from groundfog.engine.jobs.hosts import Hosts
 from groundfog.engine.logs import Logs
 from groundfog.engine.measurements import Measurements
 from groundfog.engine.metrics import FinalMetric, MetricReader
+from groundfog.engine.mirrors import Mirroring
+from groundfog.engine.objects import Objects
 from groundfog.engine.resources import Resource
 
-_EVERY = 0.5
-"""Seconds between two rounds."""
+_METRICS_EVERY, _MIRRORS_EVERY = 0.5, 2.0
+"""Seconds between two rounds, the mirrors' long enough that a file which is being written is not taken to rest."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Attendants:
     """Who can be had for a job."""
 
+    objects: Objects
     logs: Logs
     measurements: Measurements | None
     closing: threading.Event
 
-    def attend(self, resource: Resource) -> "Attendance":
+    def attend(self, resource: Resource, hosts: Hosts) -> "Attendance":
+        return Attendance(self.closing, self._reader(resource), hosts.mirrorings(self.objects))
+
+    def _reader(self, resource: Resource) -> MetricReader | None:
         job = job_of(resource)
-        reader = None
-        if job.metrics is not None and self.measurements is not None:
-            reader = MetricReader(
-                self.logs,
-                self.measurements,
-                job.metrics,
-                group=job.log_group,
-                job=resource.name,
-                since=resource.created,
-            )
-        return Attendance(self.closing, reader)
+        if job.metrics is None or self.measurements is None:
+            return None
+        return MetricReader(
+            self.logs, self.measurements, job.metrics, group=job.log_group, job=resource.name, since=resource.created
+        )
+
+
+@dataclass
+class Rounds:
+    """Something that is due again and again, however often one asks; the longer it takes, the rarer."""
+
+    every: float
+    _next: float = field(default_factory=time.monotonic)
+
+    def due(self, do: Callable[[], None]) -> None:
+        started = time.monotonic()
+        if started >= self._next:
+            do()
+            now = time.monotonic()
+            self._next = now + max(self.every, 4 * (now - started))
 
 
 class Attendance:
-    """Over one job. What it does is done from wherever an earlier server left off."""
+    """Over one job. It goes on wherever an earlier server left off."""
 
-    def __init__(self, closing: threading.Event, reader: MetricReader | None) -> None:
-        self._closing, self._reader = closing, reader
-        self._seen = 0.0
+    def __init__(self, closing: threading.Event, reader: MetricReader | None, mirrorings: Sequence[Mirroring]) -> None:
+        self._closing, self._reader, self._mirrorings = closing, reader, mirrorings
+        self._metrics, self._mirrors = Rounds(_METRICS_EVERY), Rounds(_MIRRORS_EVERY)
 
     def look(self) -> None:
-        """Returns soon, most times at once."""
-        if time.monotonic() - self._seen < _EVERY:
-            return
-        if self._reader is not None:
-            self._reader.look(self._closing.is_set)
-        self._seen = time.monotonic()
+        """Returns at once where nothing is due."""
+        self._metrics.due(self._read)
+        self._mirrors.due(self._send)
 
     def last_look(self) -> tuple[FinalMetric, ...]:
-        """The hosts have ended: nothing more will come."""
-        if self._reader is None:
-            return ()
-        self._reader.look(self._closing.is_set)
-        return self._reader.last()
+        """The hosts have ended: nothing more will come. Raises Unfit where what they left cannot be kept."""
+        self._read()
+        for mirroring in self._mirrorings:
+            try:
+                mirroring.send(last=True, interrupted=self._closing.is_set)
+            except Missing:
+                raise Unfit(f"The bucket where {mirroring.path} is to be kept does not exist any more.") from None
+            except OSError as error:
+                raise Unfit(f"What the program left in {mirroring.path} cannot be kept: {error}") from None
+        return self._reader.last() if self._reader is not None else ()
+
+    def _read(self) -> None:
+        if self._reader is not None:
+            self._reader.look(self._closing.is_set)
+
+    def _send(self) -> None:
+        for mirroring in self._mirrorings:
+            try:
+                mirroring.send(interrupted=self._closing.is_set)
+            except (Missing, OSError):
+                # It may be better next time; if it is not at the end, the job fails.
+                _log.warning("%s cannot be mirrored now", mirroring.path, exc_info=True)

@@ -9,6 +9,7 @@ from groundfog.engine.environments import Environment, Recipe
 from groundfog.engine.jobs.code import Code
 from groundfog.engine.launch import Program
 from groundfog.engine.metrics import FinalMetric, MetricDefinitions
+from groundfog.engine.mirrors import Mirror
 from groundfog.engine.outcomes import Outcome, Secondary
 from groundfog.engine.resources import Document, Resource
 
@@ -45,6 +46,10 @@ class Job:
     log_group: str
     metrics: MetricDefinitions | None = None
     """What to look for in the log."""
+    mirrors: tuple[Mirror, ...] = ()
+    """Folders of each host that are kept in objects while it runs."""
+    further_config: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Further files of `input/config`, by name."""
     recipe: Recipe | None = None
     """The environment that the program needs; None: it runs in the server's own."""
     code: Code | None = None
@@ -71,6 +76,7 @@ class Job:
                 **document,
                 "program": Program.read(document["program"]),
                 "channels": tuple(map(Channel.read, document["channels"])),
+                "mirrors": tuple(map(Mirror.read, document.get("mirrors", ()))),
                 "metrics": MetricDefinitions.read(document["metrics"]),
                 "recipe": Recipe.read(document["recipe"]) if document.get("recipe") else None,
                 "code": Code(**document["code"]) if document.get("code") else None,

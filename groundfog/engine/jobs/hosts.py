@@ -7,6 +7,8 @@ from pathlib import Path
 from groundfog.engine.environments import Environment
 from groundfog.engine.jobs.documents import Job, job_of, progress_of
 from groundfog.engine.launch import Host, Launcher, Program
+from groundfog.engine.mirrors import Mirroring
+from groundfog.engine.objects import Objects
 from groundfog.engine.resources import Resource
 from groundfog.opt_ml.layout import Layout
 
@@ -34,6 +36,9 @@ class Hosts:
     @property
     def named(self) -> Iterator[tuple[str, Path]]:
         return zip(self.job.hosts, self.directories, strict=True)
+
+    def mirrorings(self, objects: Objects) -> list[Mirroring]:
+        return [Mirroring(objects, mirror, directory) for directory in self.directories for mirror in self.job.mirrors]
 
     def start(self) -> None:
         """Those that do not run yet. Raises Unfit if they may not run here."""

@@ -54,7 +54,9 @@ class Steps:
             self._fill(job, layout, share, interrupted)
             order_feed(layout.root.parent, job.channels, {"folder": str(self.objects.root)}, share)
             resources = {**job.resource_config_of(host), "network_interface_name": interface}
-            layout.configure(job.hyperparameters, job.input_data_config, resources)
+            layout.configure(job.hyperparameters, job.input_data_config, resources, job.further_config)
+        for mirroring in hosts.mirrorings(self.objects):
+            mirroring.fetch(interrupted)
         environment = self._prepare(name, hosts, interrupted)
         self.records.advance(
             name, "Training", only_from=("InProgress",), step="training", starts=1, environment=environment
@@ -66,7 +68,7 @@ class Steps:
             hosts.stop()
         self._attach_logs(name, hosts)
         hosts.start()
-        attendance = self.attendants.attend(resource)
+        attendance = self.attendants.attend(resource, hosts)
         ends = self._watch(hosts, attendance.look)
         if ends is not None:
             self._end_training(name, hosts, ends, attendance)

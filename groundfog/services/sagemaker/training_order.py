@@ -4,7 +4,13 @@ import dataclasses
 
 from groundfog.engine import Engine
 from groundfog.engine.jobs import Job
-from groundfog.services.sagemaker import roles, training_channels, training_metrics, training_resources
+from groundfog.services.sagemaker import (
+    roles,
+    training_channels,
+    training_metrics,
+    training_resources,
+    training_storage,
+)
 from groundfog.services.sagemaker.kinds import TRAINING_JOB, Invalid, Unwritten
 from groundfog.services.sagemaker.training_program import running
 from groundfog.wire.caller import Caller, Parameters
@@ -13,11 +19,9 @@ LONGEST_SECONDS = 86400
 """MaxRuntimeInSeconds where the request names none."""
 _LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 _UNWRITTEN = (
-    "CheckpointConfig",
     "MlflowConfig",
     "ModelPackageConfig",
     "ServerlessJobConfig",
-    "TensorBoardOutputConfig",
 )
 _UNWRITTEN_OF_ALGORITHMS = ("AlgorithmName", "TrainingImageConfig")
 
@@ -37,6 +41,7 @@ def check(engine: Engine, request: Parameters) -> None:
             f"{algorithm['TrainingImage']} is a built-in algorithm, which trains on one instance, with as many "
             "processes as its hyperparameters say. Set InstanceCount to 1."
         )
+    training_storage.check(request)
     _check_spot(request)
 
 
@@ -79,6 +84,8 @@ def order(engine: Engine, caller: Caller, request: Parameters, name: str) -> Job
         compress=output.get("CompressionType", "GZIP") == "GZIP",
         log_group=_LOG_GROUP,
         metrics=training_metrics.definitions(request["AlgorithmSpecification"], what.program, name),
+        mirrors=training_storage.mirrors(request, name),
+        further_config=training_storage.configuration(request),
         recipe=what.recipe,
         code=what.code,
     )
