@@ -15,9 +15,11 @@ import os
 import shlex
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from groundfog.opt_ml import script_environment
+from groundfog.opt_ml.distribution import launch
 from groundfog.opt_ml.layout import Layout
 from groundfog.opt_ml.run import ClientFault
 from groundfog.opt_ml.script_environment import Environment
@@ -44,11 +46,11 @@ def main() -> int:
 
 def _train(environment: Environment) -> None:
     code, arguments = environment.layout.code, environment.arguments
-    told = command(code, environment.entry_point, arguments)
-    variables = {**os.environ, **environment.to_variables(), "PYTHONPATH": _python_path(code)}
+    launched = launch(environment, command(code, environment.entry_point, arguments))
+    variables = {**os.environ, **environment.to_variables(), **launched.variables, "PYTHONPATH": _python_path(code)}
     if environment.log_level <= script_environment.INFO:
-        _say(told, environment)
-    run(told, folder=code, variables=variables)
+        _say(launched.command)
+    run(launched.command, folder=code, variables=variables, change=launched.line)
 
 
 def command(code: Path, entry_point: str, arguments: list[str]) -> list[str]:
@@ -71,7 +73,7 @@ def _python_path(code: Path) -> str:
     return f"{code}{os.pathsep}{rest}" if rest else str(code)
 
 
-def _say(told: list[str], environment: Environment) -> None:
+def _say(told: Sequence[str]) -> None:
     print("Invoking script with the following command:\n", file=sys.stderr)  # noqa: T201
     print(shlex.join(told), end="\n\n", file=sys.stderr, flush=True)  # noqa: T201
 

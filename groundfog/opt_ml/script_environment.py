@@ -102,6 +102,11 @@ class Environment:
         return str(self.resource_config.get("current_host", "algo-1"))
 
     @property
+    def gpus(self) -> int:
+        """As many as `SM_NUM_GPUS` says."""
+        return self._machine["num_gpus"]
+
+    @property
     def log_level(self) -> int:
         return int(self.given.get("sagemaker_container_log_level", INFO))
 
@@ -127,7 +132,7 @@ class Environment:
 
     def _training(self) -> dict[str, Any]:
         """What `SM_TRAINING_ENV` holds."""
-        return {**self._folders(), **self._script(), **self._hosts(), **self._machine}
+        return {**self._folders(), **self._script(), **self.cluster(), **self._machine}
 
     def _folders(self) -> dict[str, Any]:
         layout = self.layout
@@ -156,7 +161,8 @@ class Environment:
             "user_entry_point": self.entry_point,
         }
 
-    def _hosts(self) -> dict[str, Any]:
+    def cluster(self) -> dict[str, Any]:
+        """Who is who among the hosts."""
         resource, groups = self.resource_config, self.resource_config.get("instance_groups", [])
         current = resource.get("current_group_name", _GROUP)
         by_name = {group["instance_group_name"]: group for group in groups}

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,7 +21,12 @@ LONGEST_MESSAGE = 600
 _PATIENCE = 5.0
 """Seconds for what a script's own children still have to say."""
 _TRACEBACK = "Traceback (most recent call last):"
+_PROCESS = re.compile(r"(?:\[\d+,[^\]]*\]<\w+>:)?(?:\[rank\d+\]:)? ?")
+"""Before what one of many says, by mpirun and by torch."""
 _NAMES_AN_ERROR = re.compile(r"\b[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit)\b")
+
+
+Line = Callable[[bytes], bytes]
 
 
 class ScriptFailed(Exception):
@@ -34,23 +39,28 @@ class ScriptFailed(Exception):
         super().__init__("\n".join([*lines, f'Command "{shlex.join(command)}"']))
 
 
-def run(command: Sequence[str], *, folder: Path, variables: Mapping[str, str]) -> None:
-    """Until it has ended. Raises ScriptFailed unless with exit code 0."""
-    process = subprocess.Popen(command, cwd=folder, env=dict(variables), stderr=subprocess.PIPE)
+def run(command: Sequence[str], *, folder: Path, variables: Mapping[str, str], change: Line | None = None) -> None:
+    """Until it has ended; `change` makes of each line what is passed on. Raises ScriptFailed for an exit code not 0."""
+    out = None if change is None else subprocess.PIPE
+    process = subprocess.Popen(command, cwd=folder, env=dict(variables), stdout=out, stderr=subprocess.PIPE)
     before = signal.signal(signal.SIGTERM, lambda *_: _pass_on(process))
-    assert process.stderr is not None
     lines: deque[str] = deque(maxlen=MOST_LINES)
-    listener = threading.Thread(target=_listen, args=(process.stderr, lines), daemon=True)
-    listener.start()
+    streams = [(process.stderr, sys.stderr.buffer, lines), (process.stdout, sys.stdout.buffer, None)]
+    listeners = [threading.Thread(target=_listen, args=(*one, change), daemon=True) for one in streams if one[0]]
+    for listener in listeners:
+        listener.start()
     code = process.wait()
-    listener.join(_PATIENCE)
+    for listener in listeners:
+        listener.join(_PATIENCE)
     signal.signal(signal.SIGTERM, before)
     if code:
         raise ScriptFailed(command, code if code > 0 else 128 - code, last_words(list(lines)))
 
 
 def last_words(lines: list[str]) -> str:
-    """The exception of the last traceback, with all that follows; else the end, from where it first names an error."""
+    """The exception of the last traceback, with all that follows; else the end, from where it first names an error.
+    Of many processes, the one that says so first."""
+    lines = _of_one_process(lines)
     start = max((number for number, line in enumerate(lines[:-1]) if _TRACEBACK in line), default=None)
     if start is None:
         start = next((number for number, line in enumerate(lines) if _NAMES_AN_ERROR.search(line)), 0)
@@ -62,21 +72,32 @@ def last_words(lines: list[str]) -> str:
     return said if len(said) <= LONGEST_MESSAGE else "..." + said[-LONGEST_MESSAGE:]
 
 
+def _of_one_process(lines: list[str]) -> list[str]:
+    """Of the first with a traceback, where many speak, each with its own mark; else what all said."""
+    marked = [(mark[0], line[mark.end() :]) for line in lines if (mark := _PROCESS.match(line))]
+    first = next((mark.strip() for mark, line in marked if mark.strip() and _TRACEBACK in line), "")
+    return [line for mark, line in marked if mark.strip() == first] if first else lines
+
+
 def _pass_on(process: subprocess.Popen[Any]) -> None:
     if process.poll() is None:
         process.terminate()
 
 
-def _listen(stream: IO[bytes], lines: deque[str]) -> None:
-    """Pieces are passed on as they come: a progress bar never ends its line."""
+def _listen(stream: IO[bytes], out: IO[bytes], lines: deque[str] | None, change: Line | None) -> None:
+    """Pieces are passed on as they come, since a progress bar never ends its line, unless lines are to be changed."""
     pending = b""
     while piece := os.read(stream.fileno(), 1 << 16):
-        sys.stderr.buffer.write(piece)
-        sys.stderr.buffer.flush()
         *whole, pending = (pending + piece).split(b"\n")
-        lines.extend(_shown(line) for line in whole if line.strip())
+        out.write(piece if change is None else b"".join(change(line) + b"\n" for line in whole))
+        out.flush()
+        if lines is not None:
+            lines.extend(_shown(line) for line in whole if line.strip())
         pending = pending[-(1 << 16) :]
-    if pending.strip():
+    if pending and change is not None:
+        out.write(change(pending))
+        out.flush()
+    if pending.strip() and lines is not None:
         lines.append(_shown(pending))
 
 

@@ -1,5 +1,6 @@
 """The hosts of one job: started together, ended together."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from groundfog.engine.mirrors import Mirroring
 from groundfog.engine.objects import Objects
 from groundfog.engine.resources import Resource
 from groundfog.opt_ml.layout import Layout
+from groundfog.opt_ml.mpi import SECRET
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,15 @@ class Hosts:
 
     def _program(self, host: str) -> Program:
         first = "" if host == self.job.hosts[0] else str(self.directories[0])
-        program = replace(self.job.program, host=host, hosts=self.job.hosts, neighbour=first)
+        secret = hashlib.sha256(self.directories[0].name.encode()).hexdigest()
+        program = replace(
+            self.job.program,
+            host=host,
+            hosts=self.job.hosts,
+            neighbour=first,
+            # Nobody outside the job sees the directory's name, by which its hosts know each other.
+            environment={**self.job.program.environment, SECRET: secret},
+        )
         return program if self.environment is None else self.environment.around(program)
 
 
