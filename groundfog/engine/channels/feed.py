@@ -1,6 +1,7 @@
 """What the feeder of a host is told, and what stands in the host's directory because of it.
 
     feed.json                        which channels, whose share, from where
+    input.json                       the same of all channels, where the host is to fetch them itself
     opt_ml/input/data/<channel>_<n>  the FIFO of epoch n, from 0
     feed.failure                     why no more can be fed, in words for the user
 
@@ -21,7 +22,8 @@ from typing import Any
 from groundfog.engine.channels.channel import Channel, Share
 from groundfog.opt_ml.layout import Layout
 
-_ORDER, _FAILURE = "feed.json", "feed.failure"
+FAILURE = "feed.failure"
+_ORDER, _INPUT = "feed.json", "input.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,15 +36,18 @@ class Feed:
 
     @classmethod
     def read(cls, directory: Path) -> "Feed":
-        document = json.loads((directory / _ORDER).read_text())
+        return cls.parse(json.loads((directory / _ORDER).read_text()))
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> "Feed":
         return cls(
             source=document["source"],
             channels=tuple(Channel.read(channel) for channel in document["channels"]),
             share=Share(**document["share"]),
         )
 
-    def write(self, directory: Path) -> None:
-        (directory / _ORDER).write_text(json.dumps(asdict(self)))
+    def write(self, directory: Path, name: str = _ORDER) -> None:
+        (directory / name).write_text(json.dumps(asdict(self)))
 
 
 def order_feed(
@@ -54,6 +59,20 @@ def order_feed(
         Feed(source=source, channels=piped, share=share or Share()).write(directory)
 
 
+def order_input(directory: Path, channels: Sequence[Channel], share: Share) -> None:
+    """For a host on another machine, which fetches them from a store that whoever starts it names."""
+    Feed(source={}, channels=tuple(channels), share=share).write(directory, _INPUT)
+
+
+def ordered_input(directory: Path) -> dict[str, Any] | None:
+    """What `Feed.parse` takes; None if the host has no channels."""
+    try:
+        document: dict[str, Any] = json.loads((directory / _INPUT).read_text())
+    except FileNotFoundError:
+        return None
+    return document
+
+
 def command(directory: Path) -> list[str] | None:
     """Just before a program starts: lay the pipes, as if nothing had been read yet, and say how to run their feeder.
 
@@ -61,7 +80,7 @@ def command(directory: Path) -> list[str] | None:
     """
     if not (directory / _ORDER).exists():
         return None
-    (directory / _FAILURE).unlink(missing_ok=True)
+    (directory / FAILURE).unlink(missing_ok=True)
     layout = Layout(directory / "opt_ml")
     _forget_epochs(layout)
     for left in [path for path in layout.data.iterdir() if path.is_fifo()]:
@@ -81,13 +100,13 @@ def make(fifo: Path) -> None:
 def failure(directory: Path) -> str:
     """Why no more could be fed; empty if the feeder did not say."""
     try:
-        return (directory / _FAILURE).read_text()
+        return (directory / FAILURE).read_text()
     except FileNotFoundError:
         return ""
 
 
 def fail(directory: Path, reason: str) -> None:
-    (directory / _FAILURE).write_text(reason)
+    (directory / FAILURE).write_text(reason)
 
 
 def _forget_epochs(layout: Layout) -> None:

@@ -12,9 +12,9 @@ from groundfog.engine.archive import clear
 from groundfog.engine.channels.channel import Channel, Interrupted, Share
 from groundfog.engine.channels.choosing import chosen
 from groundfog.engine.channels.dealing import dealt
+from groundfog.engine.channels.source import Item, ItemT, Store
 from groundfog.engine.channels.unpacking import unpacked
 from groundfog.engine.errors import Missing, Unfit
-from groundfog.engine.objects import Object, Objects
 
 
 @dataclass
@@ -40,7 +40,7 @@ class _Paths:
 
 
 def fill(
-    objects: Objects,
+    objects: Store[ItemT],
     channel: Channel,
     folder: Path,
     *,
@@ -71,7 +71,7 @@ def fill(
         raise Unfit(channel.if_empty) from None
 
 
-def _with_paths(objects: Objects, channel: Channel) -> Iterable[tuple[Object, Path]]:
+def _with_paths(objects: Store[ItemT], channel: Channel) -> Iterable[tuple[ItemT, Path]]:
     paths = _Paths()
     for item, relative in chosen(objects, channel):
         yield item, paths.take(relative.removesuffix(".gz") if channel.is_gzipped else relative, item.key)
@@ -79,7 +79,7 @@ def _with_paths(objects: Objects, channel: Channel) -> Iterable[tuple[Object, Pa
         raise Unfit(channel.if_empty)
 
 
-def _unpack(objects: Objects, found: Object, target: Path) -> None:
+def _unpack(objects: Store[ItemT], found: Item, target: Path) -> None:
     _, packed = objects.open(found.bucket, found.key)
     with packed, target.open("xb") as file:
         file.writelines(unpacked(packed, found.key))

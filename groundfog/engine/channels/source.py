@@ -35,6 +35,17 @@ class Source(Protocol[ItemT]):
         ...
 
 
+class Store(Source[ItemT], Protocol[ItemT]):
+    def fetch(self, item: Any, file: Path, *, link: bool) -> None:
+        """With `link`, the file may be the object's own."""
+        ...
+
+
 def source_of(document: Mapping[str, Any]) -> Source[Item]:
-    """What a process of its own is told: `{"folder": "/.../objects"}` is the store on this machine."""
+    """What a process of its own is told: `{"folder": "/.../objects"}` is the store on this machine, and `{"s3": ...}`
+    one on another machine."""
+    if "s3" in document:
+        from groundfog.engine.channels.remote import RemoteStore
+
+        return RemoteStore(document["s3"])
     return Shelf(Path(document["folder"]))

@@ -44,6 +44,9 @@ class Program:
     neighbour: str = ""
     """The directory of the job's first host, which is started before this one; empty in the first. A host that starts
     again joins the others only if it is not the first: where the first was lost, all must start again."""
+    cpus: int = 1
+    gpus: int = 0
+    """What it needs of a machine, where there are several to choose from."""
     identity: str = ""
     """In whose name it may ask the server: it gets a key pair of its own, which dies with its directory."""
 

@@ -1,0 +1,175 @@
+"""Hosts on the machines of a Ray cluster: `pip install 'groundfog[ray]'` there and here.
+
+    server              this machine, beside it              a node of the cluster
+    Ray (here)  files   relay.py, a process of its own  Ray  node.py, an actor
+    start, poll  ───►   runs/<host>/  ◄──────────────────►   a host as on one machine: launch/local.py
+
+A host's directory on the server is a mirror: what is put there before the start goes to the node, and what the program
+says, its checkpoints and what it leaves come back while it runs and when it has ended. Files mean what the agent says
+they mean (`launch/agent`), so whoever reads a directory need not know where the host is. Channels do not come this way:
+the node asks the server's own S3 for them.
+
+The relay outlives the server like an agent, and the actors outlive the relay: they have names, and whoever comes next
+finds them again.
+"""
+
+import secrets
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from groundfog.engine.channels import feed
+from groundfog.engine.launch import Host, Passes, Program
+from groundfog.engine.launch.ray.desk import Desk
+from groundfog.engine.launch.ray.mirror import Mirror
+from groundfog.engine.sandbox import prepare
+
+PATIENCE = 60.0
+"""Seconds without a sign of the cluster after which its hosts count as lost."""
+_RETRY = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Where hosts are placed, and how each is kept there."""
+
+    address: str
+    """As `ray.init` takes it."""
+    sandbox: str = "auto"
+    modules: tuple[str, ...] = ()
+    """Folders of Python modules that programs may import, at the same place on every node."""
+
+
+class Ray:
+    """Implements Launcher. `store` says how a host, named by its directory, gets at the server's S3: see
+    `channels/remote.py`."""
+
+    def __init__(
+        self,
+        runs: Path,
+        cluster: Cluster,
+        *,
+        passes: Passes | None = None,
+        store: Callable[[str], Mapping[str, str]] = lambda host: {},
+    ) -> None:
+        self._runs, self._cluster, self._passes, self._store = runs, cluster, passes, store
+        self._desk = Desk(runs.parent / f"{runs.name}.ray")
+        self._relay: subprocess.Popen[bytes] | None = None
+        self._since, self._looked = time.time(), 0.0
+        self._lock = threading.Lock()
+        runs.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    @property
+    def shields_input(self) -> bool:
+        return False
+
+    @property
+    def fetches_input(self) -> bool:
+        return True
+
+    def interface(self, program: Program) -> str:
+        return "eth0"
+
+    def describe(self) -> str:
+        return f"jobs run on the nodes of the Ray cluster {self._cluster.address}, each behind its node's sandbox"
+
+    def sweep(self, is_recorded: Callable[[Path], bool]) -> None:
+        for directory in self._runs.iterdir():
+            if not Mirror(directory).order and not is_recorded(directory):
+                shutil.rmtree(directory)
+
+    def warm_up(self) -> None:
+        self._see_to_the_relay()
+
+    def make(self, *, warm: bool = True) -> Path:
+        directory = self._runs / secrets.token_hex(8)
+        directory.mkdir(mode=0o700)
+        prepare(directory)
+        return directory
+
+    def start(self, directory: Path, program: Program) -> None:
+        mirror = Mirror(directory)
+        if mirror.ended or (mirror.order and not mirror.lost):
+            return
+        if self._passes is not None:
+            apart = self._cluster.sandbox != "none" and program.network != "open"
+            issued = self._passes.issue(directory.name, program, apart=apart)
+            program = replace(program, environment={**issued, **program.environment})
+        mirror.place_order(
+            {
+                "program": asdict(program),
+                "input": feed.ordered_input(directory),
+                "store": dict(self._store(f"{directory.name}-node")),
+                "sandbox": self._cluster.sandbox,
+                "modules": self._cluster.modules,
+            }
+        )
+        self._see_to_the_relay()
+
+    def poll(self, directory: Path) -> Host:
+        mirror = Mirror(directory)
+        if mirror.ended:
+            return Host(phase="exited", **mirror.ended)
+        if not mirror.order:
+            return Host(phase="starting")
+        if mirror.lost or self._out_of_sight(mirror):
+            return Host(phase="lost", started=mirror.began)
+        self._see_to_the_relay()
+        return Host(phase="starting" if mirror.began is None else "running", started=mirror.began)
+
+    def stop(self, directory: Path) -> None:
+        (directory / "stop").touch()
+
+    def renew(self, directory: Path) -> None:
+        self._withdraw(directory)
+        Mirror(directory).forget()
+
+    def remove(self, directory: Path) -> None:
+        self._withdraw(directory)
+        self._desk.dismiss(Mirror(directory).actors)
+        shutil.rmtree(directory, ignore_errors=True)
+        self._see_to_the_relay()
+
+    def close(self) -> None:
+        """The relay goes on for as long as there are hosts."""
+        if self._relay is not None and self._relay.stdin is not None:
+            self._relay.stdin.close()
+            self._relay.returncode = self._relay.poll() or 0
+
+    def _withdraw(self, directory: Path) -> None:
+        if self._passes is not None:
+            for holder in (directory.name, f"{directory.name}-node"):
+                self._passes.withdraw(holder)
+
+    def _out_of_sight(self, mirror: Mirror) -> bool:
+        ordered: float = mirror.order["at"]
+        return time.time() - max(self._desk.seen, ordered, self._since) > PATIENCE
+
+    def _see_to_the_relay(self) -> None:
+        """Start one where there is none; where it cannot reach the cluster, it ends, and is started again."""
+        with self._lock:
+            if time.monotonic() - self._looked < _RETRY:
+                return
+            self._looked = time.monotonic()
+            if self._relay is not None and self._relay.poll() is None:
+                return
+            with self._desk.turn() as mine:
+                if mine is not None:
+                    self._relay = _launch(mine, self._desk, self._runs, self._cluster.address)
+
+
+def _launch(lock: int, desk: Desk, runs: Path, address: str) -> "subprocess.Popen[bytes]":
+    with (desk.folder / "relay.log").open("ab") as complaints:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "groundfog.engine.launch.ray.relay", str(runs), str(desk.folder), address],
+            stdin=subprocess.PIPE,
+            stdout=complaints,
+            stderr=complaints,
+            start_new_session=True,
+            pass_fds=(lock,),
+        )

@@ -1,0 +1,189 @@
+"""One host on a node of the cluster: an actor over `launch/local.py`. The relay calls it, and calls again what it does
+not know to be done: every method may be called twice.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from groundfog.engine.channels import feed
+from groundfog.engine.channels.filling import fill
+from groundfog.engine.channels.remote import RemoteStore
+from groundfog.engine.errors import EngineError
+from groundfog.engine.launch import Host, Program
+from groundfog.engine.launch.local import Local
+from groundfog.engine.launch.ray import parcels
+from groundfog.engine.launch.ray.door import NodeDoor
+from groundfog.engine.sandbox import Sandbox
+from groundfog.opt_ml.layout import Layout
+
+_GLANCE = 0.02
+_WATCH = Path(__file__).with_name("watch.py")
+
+
+@dataclass(frozen=True, kw_only=True)
+class News:
+    """What has happened on a host. `saved` is another text whenever the checkpoints are others."""
+
+    host: Host
+    lines: bytes = b""
+    failure: str = ""
+    saved: str = ""
+
+
+class Node:
+    def __init__(self, name: str) -> None:
+        runs = Path(tempfile.gettempdir()) / f"groundfog-{os.getuid()}" / name
+        runs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder, self._parcel = runs, runs / "parcel.tar"
+        self._lock = threading.Lock()
+        self._local: Local | None = None
+        self._directory: Path | None = None
+        self._door: NodeDoor | None = None
+        self._watch: subprocess.Popen[bytes] | None = None
+        self._begun = self._stopped = False
+        self._refused = ""
+
+    def hello(self) -> str:
+        """Which node this is."""
+        import ray
+
+        return str(ray.util.get_node_ip_address())
+
+    def take(self, offset: int, piece: bytes) -> None:
+        """The host's folders, a piece at a time."""
+        parcels.put(self._parcel, offset, piece)
+
+    def begin(self, order: dict[str, Any]) -> None:
+        """Returns at once; what becomes of it is news."""
+        with self._lock:
+            if not self._begun:
+                self._begun = True
+                threading.Thread(target=self._start, args=(order,), daemon=True).start()
+
+    def has_begun(self) -> bool:
+        return self._begun
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._local is not None and self._directory is not None:
+            self._local.stop(self._directory)
+
+    def look(self, offset: int, began: bool, patience: float) -> News:
+        """What is new, as soon as there is something, or after so many seconds."""
+        end = time.monotonic() + patience
+        while True:
+            news = self._news(offset)
+            told = news.lines or news.host.phase in ("exited", "lost") or (news.host.phase == "running" and not began)
+            if told or time.monotonic() > end:
+                return news
+            time.sleep(_GLANCE)
+
+    def wrap(self, *names: str) -> None:
+        """Get these folders ready to be given back."""
+        layout = self._layout
+        parcels.wrap(layout.root, [layout.root / name for name in names], self._parcel)
+
+    def give(self, offset: int) -> bytes:
+        """Empty at the end."""
+        return parcels.take(self._parcel, offset)
+
+    def remove(self) -> None:
+        if self._local is not None and self._directory is not None:
+            self._local.remove(self._directory)
+        if self._watch is not None:
+            self._watch.kill()
+        if self._door is not None:
+            self._door.close()
+        with contextlib.suppress(OSError):
+            self._parcel.unlink(missing_ok=True)
+            self._folder.rmdir()
+
+    @property
+    def _layout(self) -> Layout:
+        assert self._directory is not None
+        return Layout(self._directory / "opt_ml")
+
+    def _start(self, order: dict[str, Any]) -> None:
+        try:
+            self._local = self._launcher(order)
+            self._directory = directory = self._local.make()
+            parcels.unwrap(self._parcel, self._layout.root, ())
+            _fetch(directory, order["input"], order["store"])
+            if self._stopped:
+                self._local.stop(directory)
+            self._local.start(directory, _here(Program.read(order["program"])))
+            self._keep_watch(directory)
+        except EngineError as refused:
+            self._refused = str(refused)
+        except Exception as failed:
+            self._refused = f"InternalServerError: {type(failed).__name__}: {failed}"
+
+    def _launcher(self, order: dict[str, Any]) -> Local:
+        if order["store"].get("url") and order["sandbox"] != "none":
+            self._door = NodeDoor(order["store"]["url"], self._folder / "door")
+        sandbox = Sandbox(
+            order["sandbox"],
+            modules=[Path(folder) for folder in order["modules"]],
+            door=self._door.door if self._door else None,
+        )
+        return Local(self._folder / "runs", sandbox=sandbox)
+
+    def _keep_watch(self, directory: Path) -> None:
+        """Somebody who is still there to end the program when this process is killed."""
+        self._watch = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_WATCH), str(directory / "lock"), str(self._folder)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def _news(self, offset: int) -> News:
+        if self._refused:
+            now = time.time()
+            end = Host(phase="exited", started=now, ended=now, exit_code=1, because="input")
+            return News(host=end, failure=self._refused)
+        if self._local is None or self._directory is None or not (self._directory / "order.json").exists():
+            return News(host=Host(phase="starting"))
+        host = self._local.poll(self._directory)
+        lines = _from(self._directory / "log", offset)
+        saved = parcels.changed(self._layout.checkpoints)
+        return News(host=host, lines=lines, failure=feed.failure(self._directory), saved=saved)
+
+
+def _fetch(directory: Path, wanted: dict[str, Any] | None, store: dict[str, str]) -> None:
+    """The channels. Raises Unfit with what the user can put right."""
+    if wanted is None:
+        return
+    order = feed.Feed.parse(wanted)
+    source, layout = RemoteStore(store), Layout(directory / "opt_ml")
+    for channel in order.channels:
+        if channel.mode != "Pipe":
+            fill(source, channel, layout.channel(channel.name), link=False, share=order.share)
+    feed.order_feed(directory, order.channels, {"s3": store}, order.share)
+
+
+def _here(program: Program) -> Program:
+    """With the GPUs that Ray has given it."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    more = {} if given is None else {"CUDA_VISIBLE_DEVICES": given}
+    return replace(program, environment={**more, **program.environment})
+
+
+def _from(file: Path, offset: int) -> bytes:
+    """Whole lines."""
+    with file.open("rb") as log:
+        log.seek(offset)
+        lines = log.read(parcels.PIECE)
+    return lines[: lines.rfind(b"\n") + 1]
+
+
+def to_json(host: Host) -> dict[str, Any]:
+    """As the agent writes it."""
+    return {name: value for name, value in asdict(host).items() if name != "phase"}

@@ -1,0 +1,240 @@
+"""Between the hosts' directories on the server and their actors on the nodes: `python -m ...relay RUNS DESK ADDRESS`.
+
+A process of its own: Ray ends a process that loses its cluster, and that must not be the server. Ends when the server
+is gone (standard input says so) and no host is left, or when the cluster cannot be reached; another goes on from what
+stands in the directories.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import ActorUnavailableError, RayActorError
+
+from groundfog.engine.errors import Unfit
+from groundfog.engine.launch.ray import parcels
+from groundfog.engine.launch.ray.desk import Desk
+from groundfog.engine.launch.ray.mirror import Mirror, Order
+from groundfog.engine.launch.ray.node import News, Node, to_json
+
+SPACE = "groundfog"
+"""The namespace of our actors' names."""
+_GLANCE = 0.1
+_LISTEN = 0.5
+"""Seconds that a node waits for something to happen before it says that nothing has."""
+_SAVE_EVERY = 10.0
+"""Seconds between two copies of a host's checkpoints."""
+_UNAVAILABLE = 30.0
+"""Seconds in which a node that is out of reach may come back."""
+_WRITTEN = ("model", "checkpoints", "output")
+
+_log = logging.getLogger("groundfog.relay")
+
+
+class Stopped(Exception):
+    """Before a node had taken it."""
+
+
+class Relay:
+    def __init__(self, runs: Path, desk: Desk) -> None:
+        self._runs, self._desk = runs, desk
+        self._hosts: dict[str, asyncio.Task[None]] = {}
+        self._served = True
+
+    async def run(self) -> None:
+        asyncio.get_running_loop().add_reader(0, self._hear)
+        while self._served or self._hosts:
+            self._desk.see()
+            self._take_on()
+            for name in self._desk.dismissed:
+                await asyncio.to_thread(_dismiss, name.name)
+                name.unlink(missing_ok=True)
+            await asyncio.sleep(_GLANCE)
+
+    def _hear(self) -> None:
+        """The server says nothing, but is heard to go."""
+        if not os.read(0, 512):
+            asyncio.get_running_loop().remove_reader(0)
+            self._served = False
+
+    def _take_on(self) -> None:
+        for name in [name for name, host in self._hosts.items() if host.done()]:
+            self._hosts.pop(name)
+        for directory in self._runs.iterdir():
+            mirror = Mirror(directory)
+            if mirror.awaited and mirror.actor not in self._hosts:
+                self._hosts[mirror.actor] = asyncio.create_task(_see_through(mirror))
+
+
+async def _see_through(mirror: Mirror) -> None:
+    """One host, from wherever it is to its end."""
+    try:
+        await Seeing(mirror).run()
+    except Stopped:
+        mirror.end({"exit_code": 143, "because": "stopped", "started": time.time(), "ended": time.time()})
+    except (RayActorError, LookupError) as lost:
+        mirror.lose(f"{type(lost).__name__}: {lost}")
+    except FileNotFoundError:
+        pass  # It was removed.
+    except Exception as failed:
+        _log.exception("host %s", mirror.directory.name)
+        mirror.lose(f"{type(failed).__name__}: {failed}")
+    await asyncio.to_thread(_dismiss, mirror.actor)
+
+
+class Seeing:
+    """One host's way: placed, given what it needs, listened to, and what it leaves taken home."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._mirror, self._order = mirror, mirror.order
+        self._actor: Any = None
+        self._saved, self._saved_at = "", 0.0
+        self._parcel = mirror.directory / "parcel.tar"
+
+    async def run(self) -> None:
+        self._actor = await asyncio.to_thread(_find, self._mirror) or await self._place()
+        if not await self._ask("has_begun"):
+            await self._send()
+            await self._ask("begin", self._order)
+        news = await self._listen()
+        if news.host.because != "input" or news.host.started != news.host.ended:
+            await self._bring_home(*_WRITTEN)
+        self._mirror.end(to_json(news.host), news.failure)
+
+    async def _place(self) -> Any:
+        """Waits for a node with room for it. Raises Stopped."""
+        actor = await asyncio.to_thread(_make, self._mirror, self._order)
+        taken = asyncio.ensure_future(_answer(actor.hello.remote()))
+        while not taken.done():
+            await asyncio.wait([taken], timeout=_GLANCE)
+            if self._mirror.stopped and not taken.done():
+                taken.cancel()
+                raise Stopped
+        self._mirror.place(taken.result())
+        return actor
+
+    async def _send(self) -> None:
+        root = self._mirror.layout.root
+        folders = [Path(entry.path) for entry in os.scandir(root)]
+        await asyncio.to_thread(parcels.wrap, root, folders, self._parcel)
+        offset = 0
+        await self._ask("take", 0, b"")
+        while piece := parcels.take(self._parcel, offset):
+            await self._ask("take", offset, piece)
+            offset += len(piece)
+        self._parcel.unlink()
+
+    async def _listen(self) -> News:
+        """What it says, until it has ended."""
+        told = False
+        while True:
+            if self._mirror.stopped and not told:
+                await self._ask("stop")
+                told = True
+            offset = self._mirror.log.stat().st_size - self._order["log"]
+            patience = _LISTEN if told else _GLANCE
+            news: News = await self._ask("look", offset, self._mirror.began is not None, patience)
+            self._mirror.say(news.lines)
+            if news.host.started is not None:
+                self._mirror.begin(news.host.started)
+            if news.host.phase == "lost":
+                raise LookupError("the program's agent is gone")
+            if news.host.phase == "exited" and not news.lines:
+                return news
+            await self._save(news.saved)
+
+    async def _save(self, saved: str) -> None:
+        """The checkpoints, so that another node can go on from them."""
+        now = asyncio.get_running_loop().time()
+        if saved != self._saved and now - self._saved_at > _SAVE_EVERY:
+            await self._bring_home("checkpoints")
+            self._saved, self._saved_at = saved, now
+
+    async def _bring_home(self, *names: str) -> None:
+        await self._ask("wrap", *names)
+        offset = 0
+        parcels.put(self._parcel, 0, b"")
+        while piece := await self._ask("give", offset):
+            await asyncio.to_thread(parcels.put, self._parcel, offset, piece)
+            offset += len(piece)
+        root = self._mirror.layout.root
+        await asyncio.to_thread(parcels.unwrap, self._parcel, root, [root / name for name in names])
+        self._parcel.unlink()
+
+    async def _ask(self, method: str, *arguments: Any) -> Any:
+        """Raises RayActorError if the node is lost."""
+        end = asyncio.get_running_loop().time() + _UNAVAILABLE
+        while True:
+            try:
+                return await _answer(getattr(self._actor, method).remote(*arguments))
+            except ActorUnavailableError:
+                if asyncio.get_running_loop().time() > end:
+                    raise
+                await asyncio.sleep(1)
+
+
+async def _answer(reference: Any) -> Any:
+    return await reference
+
+
+def _find(mirror: Mirror) -> Any:
+    """The actor of this attempt; None if there never was one. Raises LookupError if there was."""
+    try:
+        return ray.get_actor(mirror.actor, namespace=SPACE)
+    except ValueError:
+        if mirror.placed:
+            raise LookupError("its actor is gone") from None
+        return None
+
+
+def _make(mirror: Mirror, order: Order) -> Any:
+    for earlier in mirror.actors[:-1]:
+        _dismiss(earlier)
+    wanted = {name: min(order["program"][name], _most(kind)) for name, kind in (("cpus", "CPU"), ("gpus", "GPU"))}
+    return (
+        ray.remote(Node)
+        .options(
+            name=mirror.actor,
+            namespace=SPACE,
+            lifetime="detached",
+            get_if_exists=True,
+            max_restarts=0,
+            max_concurrency=8,
+            num_cpus=wanted["cpus"],
+            num_gpus=wanted["gpus"],
+            scheduling_strategy="SPREAD",
+        )
+        .remote(mirror.actor)
+    )
+
+
+def _most(kind: str) -> float:
+    """What the largest node has: more than that is never had, however long one waits."""
+    return max((node["Resources"].get(kind, 0.0) for node in ray.nodes() if node["Alive"]), default=0.0)
+
+
+def _dismiss(name: str) -> None:
+    try:
+        actor = ray.get_actor(name, namespace=SPACE)
+    except ValueError:
+        return
+    try:
+        ray.get(actor.remove.remote(), timeout=20)
+    except (RayActorError, ray.exceptions.GetTimeoutError, Unfit):
+        _log.warning("actor %s did not clear up", name, exc_info=True)
+    ray.kill(actor)
+
+
+def main(runs: str, desk: str, address: str) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    ray.init(address, namespace=SPACE, log_to_driver=False, logging_level=logging.WARNING)
+    asyncio.run(Relay(Path(runs), Desk(Path(desk))).run())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

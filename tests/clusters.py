@@ -1,0 +1,93 @@
+"""A Ray cluster of several nodes on this machine, for as long as the tests last: in a process of its own.
+
+with a_cluster(2, 2) as cluster: cluster.address; cluster.add(1); cluster.kill(1)
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class Cluster:
+    def __init__(self, *cpus: int) -> None:
+        # The path of a socket must be short.
+        self._folder = tempfile.TemporaryDirectory(prefix="r", dir="/tmp", ignore_cleanup_errors=True)
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, *map(str, cpus)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"RAY_TMPDIR": self._folder.name, "RAY_USAGE_STATS_ENABLED": "0"},
+        )
+        self.address: str = self._answer()
+
+    def add(self, cpus: int) -> int:
+        """The new node's number."""
+        return int(self._ask("add", cpus))
+
+    def kill(self, node: int) -> None:
+        """All processes of a node, as a power cut would."""
+        self._ask("kill", node)
+
+    def close(self) -> None:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
+        self.process.stdout.close()
+        self._folder.cleanup()
+
+    def _ask(self, *what: Any) -> Any:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(what) + "\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> Any:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith("> "):
+                return json.loads(line[2:])
+        raise AssertionError("the cluster is gone")
+
+
+def why_none() -> str:
+    """Why there can be none here; empty if there can."""
+    return "" if importlib.util.find_spec("ray") else "ray is not installed"
+
+
+@contextmanager
+def a_cluster(*cpus: int) -> Iterator[Cluster]:
+    cluster = Cluster(*cpus)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def main(*cpus: str) -> None:
+    from ray.cluster_utils import Cluster as Nodes
+
+    few = {"object_store_memory": 100 << 20}
+    head = {"num_cpus": int(cpus[0]), "include_dashboard": False, **few}
+    cluster = Nodes(initialize_head=True, head_node_args=head)
+    nodes = [cluster.head_node, *(cluster.add_node(num_cpus=int(number), **few) for number in cpus[1:])]
+    print(">", json.dumps(cluster.address), flush=True)
+    for line in sys.stdin:
+        what, number = json.loads(line)
+        if what == "add":
+            nodes.append(cluster.add_node(num_cpus=number, **few))
+            print(">", len(nodes) - 1, flush=True)
+        else:
+            cluster.remove_node(nodes[number], allow_graceful=False)
+            print(">", "null", flush=True)
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
