@@ -20,16 +20,28 @@ Secondary = Literal[
     "Downloading",
     "DownloadingTrainingImage",
     "Training",
+    "Interrupted",
     "Uploading",
     "Stopping",
     "Stopped",
     "MaxRuntimeExceeded",
+    "MaxWaitTimeExceeded",
     "Completed",
     "Failed",
 ]
 
 LONGEST_REASON = 1024
 _KILLED = 137
+_BY_ITSELF = ("", "memory", "disk")
+_SHORT_OF = {
+    "memory": "The program needed more memory than a job may have here (the server's setting job_memory). "
+    "Try smaller batches or a smaller model.",
+    "disk": "The program wrote more than a job may here (the server's setting job_disk).",
+}
+_KILLED_FROM_OUTSIDE = (
+    "The program was killed, most likely because it needed more memory than there was. "
+    "Try smaller batches, a smaller model or fewer jobs at once."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +52,7 @@ class Outcome:
 
 
 STOPPED = Outcome(status="Stopped", secondary="Stopped")
+WAITED_TOO_LONG = Outcome(status="Stopped", secondary="MaxWaitTimeExceeded")
 
 
 def failed(reason: str) -> Outcome:
@@ -55,13 +68,13 @@ def judge(ends: Sequence[Host], directories: Mapping[str, Path], *, asked_to_sto
     failures = [
         (host.ended or 0.0, name, host.exit_code or 0, host.because)
         for host, name in zip(ends, directories, strict=True)
-        if (host.because == "input" or (host.exit_code and not host.because)) and (host.ended or 0.0) < until
+        if (host.because == "input" or (host.exit_code and host.because in _BY_ITSELF)) and (host.ended or 0.0) < until
     ]
     if failures:
         _, name, exit_code, because = min(failures)
         if because == "input":
             return failed(f"ClientError: {feed.failure(directories[name])}")
-        return failed(_reason(exit_code, directories[name], name if len(directories) > 1 else ""))
+        return failed(_reason(exit_code, because, directories[name], name if len(directories) > 1 else ""))
     if any(host.because == "time limit" for host in ends):
         return Outcome(status="Stopped", secondary="MaxRuntimeExceeded")
     if asked_to_stop is not None:
@@ -71,15 +84,12 @@ def judge(ends: Sequence[Host], directories: Mapping[str, Path], *, asked_to_sto
     return Outcome(status="Completed", secondary="Completed")
 
 
-def _reason(exit_code: int, directory: Path, name: str) -> str:
+def _reason(exit_code: int, because: str, directory: Path, name: str) -> str:
     said = _failure_file(directory) or _last_line(directory)
-    if said.startswith("ClientError:"):
+    if said.startswith("ClientError:") and not because:
         return said
-    if exit_code == _KILLED:
-        said = (
-            "The program was killed, most likely because it needed more memory than there was. "
-            "Try smaller batches, a smaller model or fewer jobs at once. " + said
-        ).strip()
+    why = _SHORT_OF.get(because) or (_KILLED_FROM_OUTSIDE if exit_code == _KILLED else "")
+    said = f"{why} {said}".strip()
     code = f", exit code: {exit_code}" + (f" on {name}" if name else "")
     return f"AlgorithmError: {said}"[: LONGEST_REASON - len(code)] + code
 

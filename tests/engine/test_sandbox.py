@@ -1,12 +1,15 @@
 import json
 import os
+import secrets
 import socket
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from engine.hosts import log_of, program, wait_for_the_end, wait_until
 
+from groundfog.engine.archive import pack
 from groundfog.engine.errors import Unfit
 from groundfog.engine.launch import Program
 from groundfog.engine.launch.local import Local
@@ -23,20 +26,26 @@ def launcher(tmp_path: Path, walled: Sandbox) -> Iterator[Local]:
 def test_a_program_cannot_get_out(launcher: Local, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "credentials").write_text("secret")
-    other = launcher.make()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        directory = launcher.make()
-        (directory / "opt_ml" / "input" / "data" / "train").mkdir()
-        (directory / "opt_ml" / "input" / "data" / "train" / "file").write_text("input")
-        environment = {"PORT": str(server.getsockname()[1]), **({"AS_ROOT": "1"} if os.geteuid() == 0 else {})}
-        targets = (tmp_path / "home", other, directory, Path.home() / ".ssh", tmp_path, "/var", "/home", "/boot")
-        launcher.start(
-            directory,
-            program("try_to_get_out", *map(str, targets), environment=environment, trusted=False),
-        )
+    other, directory, name = launcher.make(), launcher.make(), secrets.token_hex(8)
+    (directory / "opt_ml" / "input" / "data" / "train").mkdir()
+    (directory / "opt_ml" / "input" / "data" / "train" / "file").write_text("input")
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as abstract:
+        abstract.bind("\0" + name)
+        abstract.listen()
+        environment = {
+            "FORBIDDEN": ":".join(map(str, (tmp_path / "home", other, directory, tmp_path, Path.home() / ".ssh"))),
+            "PORTS": str(server.getsockname()[1]),
+            "ABSTRACT": name,
+            **({"AS_ROOT": "1"} if os.geteuid() == 0 else {}),
+        }
+        launcher.start(directory, Program(module="hostile_program", arguments=(), environment=environment))
         assert wait_for_the_end(launcher, directory).exit_code == 0, log_of(directory)
     assert json.loads(log_of(directory)[-1].removeprefix("worked: ")) == []
     assert (directory / "opt_ml" / "input" / "data" / "train" / "file").read_text() == "input"
+    packed = tmp_path / "model.tar.gz"
+    pack([directory / "opt_ml" / "model"], packed)
+    with tarfile.open(packed) as tar:
+        assert sorted(tar.getnames()) == ["id", "weights"]
 
 
 def test_what_a_program_leaves_in_a_folders_place_is_not_followed(launcher: Local, walled: Sandbox) -> None:

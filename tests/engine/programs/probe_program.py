@@ -4,12 +4,13 @@
 import importlib
 import json
 import os
-import resource
 import signal
 import socket
 import sys
 import threading
 import time
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from pipe_wishes import read_channels, read_when_told, wait_for_an_epoch_that_never_comes  # noqa: F401
@@ -119,49 +120,95 @@ def resume() -> None:
     (HERE / "model" / "weights").write_text(f"after {runs} runs")
 
 
-def try_to_get_out(*targets: str) -> None:
-    """Prints what worked of what should not."""
-    worked = []
-    for target in targets:
+def use_boto3() -> None:
+    """Ask who we are, and put an object: with nothing but what the environment says."""
+    import boto3
+
+    print(boto3.client("sts").get_caller_identity()["Arn"])
+    boto3.client("s3").put_object(Bucket=os.environ["BUCKET"], Key="from-a-job", Body=b"x" * 100_000)
+    print("stored", flush=True)
+
+
+def fetch(*ports: str) -> None:
+    """What is said at each of these ports of the loopback; nothing where nobody is."""
+    for port in ports:
         try:
-            entries = [entry.name for entry in Path(target).iterdir()]
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as answer:
+                print(port, answer.read().decode())
         except OSError:
-            continue
-        worked.append(f"listed {target}: {entries}")
-    for path in ("/opt/ml/input/config/new", "/opt/ml/input/data/train/file", "/usr/new", "/new", "/etc/new"):
+            print(port, "nobody")
+
+
+def fetch_twice(port: str) -> None:
+    """Once while the server is there, and once when it was told to go on."""
+    for turn in range(2):
+        while turn and not (HERE / "model" / "go").exists():
+            time.sleep(0.01)
+        if turn:
+            print("asking again")
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20).read()
+        print("fetched")
+
+
+def meet(names: str, port: str = "5000") -> None:
+    """Each host greets each, at the name that it has in the job."""
+    me, hosts = socket.gethostname(), names.split(",")
+    with socket.create_server(("", int(port)), backlog=len(hosts)) as listening:
+        for host in hosts:
+            _persist(lambda host=host: socket.create_connection((host, int(port)), timeout=10)).sendall(me.encode())
+        heard = sorted(listening.accept()[0].recv(100).decode() for _ in hosts)
+    print(json.dumps({"me": me, "heard": heard, "interfaces": [name for _, name in socket.if_nameindex()]}))
+
+
+def find_hosts(*names: str) -> None:
+    """Which of these answer."""
+    print([name for name in names if _is_there(name)])
+
+
+def _is_there(name: str) -> bool:
+    try:
+        socket.create_connection((name, 5000), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _persist(attempt: Callable[[], socket.socket]) -> socket.socket:
+    for _ in range(200):
         try:
-            Path(path).write_text("x")
-            worked.append(f"wrote {path}")
+            return attempt()
         except OSError:
-            pass
-    for address in (("127.0.0.1", int(os.environ.get("PORT", "1"))), ("192.0.2.1", 80)):
-        try:
-            socket.create_connection(address, timeout=0.3).close()
-            worked.append(f"connected to {address}")
-        except OSError as error:
-            if isinstance(error, TimeoutError):
-                worked.append(f"packets leave for {address}")
-    others = [entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    if len(others) > 3:
-        worked.append(f"sees processes {others}")
-    for identity in (os.setuid, os.setgid):
-        try:
-            identity(0)
-            worked.append("became root")
-        except OSError:
-            pass
-    status = Path("/proc/self/status").read_text()
-    facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-    for name in ("CapEff", "CapPrm", "CapBnd" if os.environ.get("AS_ROOT") else "CapInh", "CapAmb"):
-        if int(facts[name], 16):
-            worked.append(f"has {name} {facts[name]}")
-    if facts["NoNewPrivs"].strip() != "1":
-        worked.append("may gain privileges")
-    if os.getuid() == 0:
-        worked.append("is root")
-    if resource.getrlimit(resource.RLIMIT_CORE)[0]:
-        worked.append("may dump core")
-    print("worked:", json.dumps(worked))
+            time.sleep(0.1)
+    return attempt()
+
+
+def fill_memory(in_a_child: str = "") -> None:
+    if in_a_child and os.fork():
+        os.wait()
+        raise SystemExit(9)
+    taken = []
+    while len(taken) < 1000:
+        taken.append(bytearray(os.urandom(1 << 10)) * (8 << 10))
+
+
+def fill_disk() -> None:
+    with (HERE / "model" / "weights").open("wb") as file:
+        for _ in range(30_000):
+            file.write(bytes(1 << 20))
+            time.sleep(0.001)
+
+
+def multiply() -> None:
+    """As many processes as there may be."""
+    count = 0
+    try:
+        while count < 5000:
+            if os.fork() == 0:
+                time.sleep(60)
+                os._exit(0)
+            count += 1
+    except OSError:
+        print("no more than", count)
 
 
 def leave_a_thread() -> None:

@@ -72,7 +72,7 @@ def _neighbour(directory: str) -> dict[str, int]:
             found: dict[str, int] = json.load(file)
             if os.path.exists(f"/proc/{found['pid']}/fd/{found['hub']}"):
                 return found
-        if time.monotonic() > end:
+        if time.monotonic() > end or not os.path.isdir(directory):
             raise TimeoutError("The job's first host has no network.")
         time.sleep(0.02)
 
