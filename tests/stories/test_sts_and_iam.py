@@ -108,3 +108,31 @@ def test_the_policy_of_another_account_is_another_policy(client):
     iam.detach_role_policy(RoleName="Careful", PolicyArn=policy["Arn"])
     assert iam.get_policy(PolicyArn=policy["Arn"])["Policy"]["Arn"] == policy["Arn"]
     iam.delete_policy(PolicyArn=policy["Arn"])
+
+
+def test_whoever_asks_beforehand_what_is_allowed_hears_that_all_is(client):
+    """As the SageMaker SDK does with a role before it trains."""
+    iam = client("iam")
+    role = iam.get_role(RoleName=client("sts").get_caller_identity()["Arn"].split("/")[1])["Role"]["Arn"]
+    pages = iam.get_paginator("simulate_principal_policy").paginate(
+        PolicySourceArn=role,
+        ActionNames=["s3:GetObject", "logs:*"],
+        ResourceArns=["arn:aws:s3:::one", "arn:aws:s3:::two"],
+        PaginationConfig={"PageSize": 3},
+    )
+    results = [result for page in pages for result in page["EvaluationResults"]]
+    assert [(result["EvalActionName"], result["EvalResourceName"]) for result in results] == [
+        ("s3:GetObject", "arn:aws:s3:::one"),
+        ("s3:GetObject", "arn:aws:s3:::two"),
+        ("logs:*", "arn:aws:s3:::one"),
+        ("logs:*", "arn:aws:s3:::two"),
+    ]
+    assert {result["EvalDecision"] for result in results} == {"allowed"}
+    for wrong, why in (
+        ({"PolicySourceArn": role + "s"}, "NoSuchEntity"),
+        ({"ActionNames": ["no colon"]}, "InvalidInput"),
+        ({"Marker": "here"}, "InvalidInput"),
+    ):
+        with pytest.raises(ClientError) as refused:
+            iam.simulate_principal_policy(**({"PolicySourceArn": role, "ActionNames": ["s3:GetObject"]} | wrong))
+        assert refused.value.response["Error"]["Code"] == why
