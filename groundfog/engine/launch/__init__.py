@@ -95,6 +95,11 @@ class Launcher(Protocol):
         """Whether programs cannot write to `opt_ml/input`, so that files there may be links to what must not change."""
         ...
 
+    @property
+    def fetches_input(self) -> bool:
+        """Whether hosts are on other machines and fetch their channels themselves, as `order_input` says."""
+        ...
+
     def interface(self, program: Program) -> str:
         """The name of the network interface by which the hosts of the program's job find each other."""
         ...

@@ -73,6 +73,10 @@ class Local:
     def shields_input(self) -> bool:
         return self._sandbox.walled
 
+    @property
+    def fetches_input(self) -> bool:
+        return False
+
     def interface(self, program: Program) -> str:
         return self._sandbox.interface(program.network)
 
