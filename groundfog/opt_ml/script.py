@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from groundfog.opt_ml import script_environment
+from groundfog.opt_ml import own_packages, script_environment
 from groundfog.opt_ml.distribution import launch
 from groundfog.opt_ml.layout import Layout
 from groundfog.opt_ml.run import ClientFault
@@ -47,7 +47,9 @@ def main() -> int:
 def _train(environment: Environment) -> None:
     code, arguments = environment.layout.code, environment.arguments
     launched = launch(environment, command(code, environment.entry_point, arguments))
-    variables = {**os.environ, **environment.to_variables(), **launched.variables, "PYTHONPATH": _python_path(code)}
+    # The source directory is first on the path, so that the entry point's neighbours are found from wherever it lies.
+    own = own_packages.variables(os.environ, str(code))
+    variables = {**os.environ, **environment.to_variables(), **launched.variables, **own}
     if environment.log_level <= script_environment.INFO:
         _say(launched.command)
     run(launched.command, folder=code, variables=variables, change=launched.line)
@@ -65,12 +67,6 @@ def command(code: Path, entry_point: str, arguments: list[str]) -> list[str]:
         return [sys.executable, entry_point, *arguments]
     file.chmod(0o777)
     return ["/bin/sh", "-c", " ".join([f"./{entry_point}", *map(shlex.quote, arguments)])]
-
-
-def _python_path(code: Path) -> str:
-    """The source directory first, so that the entry point's neighbours can be imported from wherever it lies."""
-    rest = os.environ.get("PYTHONPATH", "")
-    return f"{code}{os.pathsep}{rest}" if rest else str(code)
 
 
 def _say(told: Sequence[str]) -> None:

@@ -41,6 +41,7 @@ class Installer:
     ) -> None:
         """Let pip install into the layer. Raises Unfit with what pip says, Interrupted."""
         directory = self.launcher.make(warm=False)
+        layer.built_in(directory)
         try:
             layout = Layout(directory / "opt_ml")
             if code is not None:
@@ -50,6 +51,11 @@ class Installer:
             within(directory, layout.model).rename(layer.installed)
         finally:
             self.launcher.remove(directory)
+
+    def clear(self, layer: Layer) -> None:
+        """Of one that was left half full: end who fills it."""
+        if layer.builder is not None:
+            self.launcher.remove(layer.builder)
 
     def _program(self, layer: Layer, arguments: Sequence[str], readable: Sequence[str]) -> Program:
         variables: Mapping[str, str] = {**self.index.variables, "PATH": layer.path}

@@ -4,6 +4,7 @@
 <name>/lib/.../groundfog.pth what else is on the path: installed, the layers below, what is shared, pip
 <name>/shared/               links to distributions of the server's
 <name>/installed/            what pip installed, moved here whole
+<name>/builder               while it is made: the directory of the host in which pip works
 <name>/holders/              who uses it: a file for each host, with the host's directory in it
 <name>/environment.json      written last: without it, all this is rubbish
 """
@@ -80,8 +81,17 @@ class Layer:
             command.write_text(f'#!/bin/sh\nexec "{self.python}" -m pip "$@"\n')
             command.chmod(0o755)
 
+    def built_in(self, directory: Path) -> None:
+        """Note which host fills it, for whoever finds it half full."""
+        self._builder.write_text(str(directory))
+
+    @property
+    def builder(self) -> Path | None:
+        return Path(self._builder.read_text()) if self._builder.exists() else None
+
     def finish(self, below: Sequence["Layer"]) -> None:
         """From here on it is ready."""
+        self._builder.unlink(missing_ok=True)
         (self.folder / "holders").mkdir()
         notes = {"bytes": _size(self.folder), "below": [layer.folder.name for layer in below]}
         new = self._notes.with_suffix(".new")
@@ -114,6 +124,10 @@ class Layer:
     @property
     def _notes(self) -> Path:
         return self.folder / "environment.json"
+
+    @property
+    def _builder(self) -> Path:
+        return self.folder / "builder"
 
     def _read(self) -> dict[str, Any]:
         notes: dict[str, Any] = json.loads(self._notes.read_text())

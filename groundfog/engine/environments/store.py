@@ -56,6 +56,15 @@ class Environments:
         self._folder, self._room, self.profiles = folder, room, profiles
         self._installer = Installer(launcher, index)
 
+    def sweep(self) -> None:
+        """Remove what a server that died had begun to make."""
+        for folder in self._folders():
+            layer = Layer(folder)
+            with contextlib.suppress(BlockingIOError), self._locked(layer):
+                if not layer.is_ready:
+                    self._installer.clear(layer)
+                    layer.remove()
+
     def check(self, recipe: Recipe) -> None:
         """Raises Unfit if this machine has no Python for it."""
         pythons.find(recipe.python)
@@ -129,6 +138,7 @@ class Environments:
         self.collect()
 
     def _fill(self, wish: _Wish) -> None:
+        self._installer.clear(wish.layer)
         wish.layer.lay_out(wish.python, wish.below, () if wish.below else wish.shared)
         if wish.arguments:
             self._installer.install(
@@ -143,6 +153,11 @@ class Environments:
 
     def collect(self) -> None:
         """Remove what was not used for longest, until the rest has room. What is in use stays, whatever its size."""
+        # Another server that shares the folder may be at it too.
+        with contextlib.suppress(FileNotFoundError):
+            self._collect()
+
+    def _collect(self) -> None:
         layers = sorted(self._layers(), key=lambda layer: layer.used)
         total = sum(layer.size for layer in layers)
         for layer in layers:
@@ -155,7 +170,10 @@ class Environments:
                     layer.remove()
 
     def _layers(self) -> Sequence[Layer]:
-        return [layer for folder in self._folder.iterdir() if (layer := Layer(folder)).is_ready]
+        return [layer for folder in self._folders() if (layer := Layer(folder)).is_ready]
+
+    def _folders(self) -> list[Path]:
+        return [path for path in self._folder.iterdir() if path.is_dir()] if self._folder.exists() else []
 
     @contextlib.contextmanager
     def _locked(self, layer: Layer, wish: _Wish | None = None) -> Iterator[None]:

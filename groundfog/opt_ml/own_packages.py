@@ -1,0 +1,21 @@
+"""Where a script that calls pip itself installs to: its environment is read-only, and serves other jobs too."""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def variables(given: Mapping[str, str], first: str = "") -> dict[str, str]:
+    """What a program must be told beside what it was given; `first` on its path is this folder of modules."""
+    prefix = Path(given.get("HOME", "/tmp"), "installed")  # noqa: S108  a sandbox's own
+    scheme = {"base": str(prefix), "platbase": str(prefix)}
+    modules = sysconfig.get_path("purelib", "posix_prefix", scheme)
+    path = [first, modules, given.get("PYTHONPATH", "")]
+    return {
+        "PIP_PREFIX": str(prefix),
+        "PATH": f"{prefix / 'bin'}{os.pathsep}{given.get('PATH', os.defpath)}",
+        "PYTHONPATH": os.pathsep.join(filter(None, path)),
+    }
