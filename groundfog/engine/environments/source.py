@@ -14,7 +14,7 @@ from groundfog.engine.environments.recipe import digest
 REQUIREMENTS = "requirements.txt"
 MOST_BYTES = 1 << 20
 """Of requirements."""
-_LOCAL = re.compile(r"^\s*(?:-|\.{0,2}/|file:|.*@\s*file:|[^#]*(?:\.whl|\.zip|\.tar\.gz|/)\s*$)", re.MULTILINE)
+_LOCAL = re.compile(r"^\s*[-.]|/|file:|\.(?:whl|zip|tar|tgz)", re.MULTILINE)
 """A line that may lead to another file of the directory: an option, a path. Better one too many than one too few."""
 
 
