@@ -11,6 +11,7 @@ from groundfog.cli.clients import env, exec_
 from groundfog.cli.looking import logs, status
 from groundfog.cli.notebook import notebook
 from groundfog.cli.serving import serve
+from groundfog.cli.shard import shard
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,3 +27,4 @@ main.add_command(exec_)
 main.add_command(notebook)
 main.add_command(status)
 main.add_command(logs)
+main.add_command(shard)
