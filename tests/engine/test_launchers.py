@@ -45,6 +45,13 @@ def test_a_program_gets_its_arguments_and_a_clean_environment(launcher: Local, m
     assert "A_SECRET_OF_THE_SERVER" not in shown["environment"]
 
 
+def test_processes_of_a_program_share_memory(launcher: Local) -> None:
+    directory = launcher.make()
+    launcher.start(directory, program("share"))
+    assert wait_for_the_end(launcher, directory).exit_code == 0, log_of(directory)
+    assert log_of(directory) == ["shared 7"]
+
+
 def test_stop_asks_and_the_program_may_still_write(launcher: Local) -> None:
     directory = launcher.make()
     launcher.start(directory, program("wait_for_the_end"))

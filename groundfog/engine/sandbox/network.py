@@ -39,6 +39,7 @@ def wish(program: Program, door: Door | None) -> dict[str, Any]:
 def files(directory: Path, program: Program) -> Iterator[tuple[Path, Path]]:
     """What says who is who: where the program finds it, and where it lies on this machine."""
     names = directory / "hosts"
+    names.unlink(missing_ok=True)
     names.write_text(_hosts(program))
     names.chmod(0o444)
     yield _NAMES, names

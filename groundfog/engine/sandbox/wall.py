@@ -82,6 +82,8 @@ class Wall:
         for pattern in _DEVICES:
             for device in Path("/").glob(pattern[1:]):
                 yield from ("--dev-bind", str(device), str(device))
+        # Processes share memory and semaphores there, which bubblewrap would leave to root.
+        yield from ("--perms", "1777", "--tmpfs", "/dev/shm", "--remount-ro", "/dev")  # noqa: S108  its own
         # Before the readable folders: a checkout may well lie below /tmp.
         yield from ("--bind", str(self.directory / "tmp"), "/tmp")  # noqa: S108  its own
         readable = dict(self._readable())

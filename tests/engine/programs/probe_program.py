@@ -3,6 +3,7 @@
 
 import importlib
 import json
+import multiprocessing
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from multiprocessing import shared_memory
 from pathlib import Path
 
 from pipe_wishes import read_channels, read_when_told, wait_for_an_epoch_that_never_comes  # noqa: F401
@@ -209,6 +211,16 @@ def multiply() -> None:
             count += 1
     except OSError:
         print("no more than", count)
+
+
+def share() -> None:
+    """Memory and a lock, between processes."""
+    memory = shared_memory.SharedMemory(create=True, size=1 << 20)
+    with multiprocessing.get_context("fork").Lock():
+        memory.buf[0] = 7
+    print("shared", memory.buf[0])
+    memory.close()
+    memory.unlink()
 
 
 def leave_a_thread() -> None:
