@@ -20,6 +20,7 @@ from groundfog.engine.jobs import Jobs
 from groundfog.engine.keys import KeyStore
 from groundfog.engine.launch import Program
 from groundfog.engine.launch.local import Local
+from groundfog.engine.launch.ray import Cluster, Ray
 from groundfog.engine.logs import Logs
 from groundfog.engine.measurements import Measurements
 from groundfog.engine.objects import Objects
@@ -54,15 +55,16 @@ def assemble(settings: Settings, *, alone: bool = False, url: str = "") -> Engin
     objects = Objects(home / "objects", durable=settings.durable)
     owner = f"arn:aws:sts::{settings.account}:assumed-role/{OWNER}/owner"
     keys = KeyStore(home / "credentials", resources, owner)
-    launcher = _local(settings, url, keys)
+    local = _local(settings, url, keys)
+    launcher = _ray(settings, url, keys) if settings.launcher == "ray" else local
     environments = Environments(
         Path(settings.environments).expanduser().absolute() if settings.environments else home / "environments",
-        launcher,
+        local,
         profiles=Profiles(home / "images.toml"),
         room=int(settings.environments_room * 1e9),
         index=Index.of_this_machine(),
     )
-    endpoints = Endpoints(resources, objects, launcher, logs, wait=settings.endpoint_wait)
+    endpoints = Endpoints(resources, objects, local, logs, wait=settings.endpoint_wait, environments=environments)
     return Engine(
         objects=objects,
         resources=resources,
@@ -80,7 +82,9 @@ def assemble(settings: Settings, *, alone: bool = False, url: str = "") -> Engin
         ),
         endpoints=endpoints,
         invocations=Invocations(resources, objects, endpoints),
-        transforms=Transforms(resources, objects, launcher, logs, at_once=settings.jobs_at_once),
+        transforms=Transforms(
+            resources, objects, local, logs, at_once=settings.jobs_at_once, environments=environments
+        ),
         environments=environments,
         keys=keys,
         network=settings.network,
@@ -99,6 +103,37 @@ def _local(settings: Settings, url: str, keys: KeyStore) -> Local:
         network=settings.network,
         passes=_Passes(keys, url, settings.region),
     )
+
+
+def _ray(settings: Settings, url: str, keys: KeyStore) -> Ray:
+    reached = _reached(settings, url)
+
+    def store(holder: str) -> Mapping[str, str]:
+        pair = keys.lend_to(holder, keys.owner.identity)
+        return {
+            "url": reached,
+            "region": settings.region,
+            "access_key": pair.access_key,
+            "secret": pair.secret,
+            "token": pair.token or "",
+        }
+
+    return Ray(
+        settings.home / "nodes",
+        Cluster(address=settings.ray_address, sandbox=settings.sandbox),
+        passes=_Passes(keys, reached, settings.region),
+        store=store,
+    )
+
+
+def _reached(settings: Settings, url: str) -> str:
+    """From the cluster's machines: a server that listens everywhere has an address by which it goes out to them."""
+    if settings.reached_at or settings.host not in ("0.0.0.0", "::"):  # noqa: S104
+        return settings.reached_at or url
+    head = settings.ray_address.removeprefix("ray://").rpartition(":")[0] or "192.0.2.1"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as going_out:
+        going_out.connect((head, 9))
+        return f"http://{going_out.getsockname()[0]}:{urlsplit(url).port}"
 
 
 def build(engine: Engine, settings: Settings) -> Application:
@@ -196,6 +231,7 @@ class _Keys:
 async def _live(engine: Engine, receive: Receive, send: Send) -> None:
     await receive()
     _settle_in(engine)
+    engine.environments.sweep()
     engine.jobs.start()
     engine.transforms.start()
     engine.endpoints.start()

@@ -7,12 +7,14 @@ The step, once begun, writes HOME/held and does not go on.
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from groundfog import app, cli
 from groundfog.engine.jobs import steps
 from groundfog.engine.launch import Program
+from groundfog.engine.launch.ray import Cluster
 from groundfog.engine.sandbox import Sandbox
 from groundfog.services.sagemaker import images
 
@@ -25,6 +27,7 @@ def main() -> None:
         module="probe_program", arguments=(image.partition(":")[0],), trusted=True
     )
     images.is_built_in = lambda image: True
+    app.Cluster = partial(Cluster, modules=(str(PROGRAMS),))  # type: ignore[assignment, misc]
     app.Sandbox = lambda mode, **more: Sandbox(mode, modules=[PROGRAMS], **more)  # type: ignore[assignment, misc]
     if step != "none":
         setattr(steps, step, held(getattr(steps, step), home / "held"))

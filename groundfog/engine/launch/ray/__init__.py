@@ -13,6 +13,7 @@ The relay outlives the server like an agent, and the actors outlive the relay: t
 finds them again.
 """
 
+import importlib.util
 import secrets
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from groundfog.engine.channels import feed
+from groundfog.engine.errors import Unfit
 from groundfog.engine.launch import Host, Passes, Program
 from groundfog.engine.launch.ray.desk import Desk
 from groundfog.engine.launch.ray.mirror import Mirror
@@ -57,6 +59,8 @@ class Ray:
         passes: Passes | None = None,
         store: Callable[[str], Mapping[str, str]] = lambda host: {},
     ) -> None:
+        if importlib.util.find_spec("ray") is None:
+            raise Unfit("the launcher ray needs an extra: pip install 'groundfog[ray]'")
         self._runs, self._cluster, self._passes, self._store = runs, cluster, passes, store
         self._desk = Desk(runs.parent / f"{runs.name}.ray")
         self._relay: subprocess.Popen[bytes] | None = None
