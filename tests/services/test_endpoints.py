@@ -12,6 +12,7 @@ from botocore import xform_name
 from engine.houses import MIRROR, House, archive, housed, until
 
 from groundfog.engine.endpoints import Pace
+from groundfog.engine.environments.profiles import Profiles
 from groundfog.services.sagemaker import endpoint_configs, endpoints, images, models
 from groundfog.services.sagemaker_runtime.invocations import invoke_endpoint
 from groundfog.wire.caller import Caller
@@ -41,7 +42,12 @@ class Desk:
     def __init__(self, house: House) -> None:
         self.house = house
         self.engine: Any = SimpleNamespace(
-            endpoints=house.endpoints, resources=house.resources, objects=house.objects, logs=house.logs
+            endpoints=house.endpoints,
+            resources=house.resources,
+            objects=house.objects,
+            logs=house.logs,
+            environments=SimpleNamespace(profiles=Profiles()),
+            network="server",
         )
 
     async def call(self, operation: Callable[..., Any], **request: Any) -> Any:
@@ -92,8 +98,8 @@ def _body(content: bytes) -> Body:
 
 @pytest.fixture(autouse=True)
 def _mirror_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = images.program
-    monkeypatch.setattr(images, "program", lambda image, role: MIRROR if image == "mirror" else known(image, role))
+    monkeypatch.setattr(images, "is_built_in", lambda image: image == "mirror")
+    monkeypatch.setattr(images, "program", lambda image, command: MIRROR)
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
+from light_images import PYTORCH
 from served import wait_until
-from test_user_inference import BUCKET, PYTORCH, Desk
+from test_user_inference import BUCKET, Desk
 
 SCRIPT = """
 import json
@@ -32,8 +33,8 @@ OUTPUT = {"S3OutputPath": f"s3://{BUCKET}/out", "S3FailurePath": f"s3://{BUCKET}
 class Later(Desk):
     """Every endpoint of it is an asynchronous one."""
 
-    def __init__(self, of):
-        super().__init__(of, AsyncInferenceConfig={"OutputConfig": OUTPUT})
+    def __init__(self, server):
+        super().__init__(server, AsyncInferenceConfig={"OutputConfig": OUTPUT})
 
     def put(self, key, body):
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
@@ -55,8 +56,8 @@ class Later(Desk):
 
 
 @pytest.fixture(scope="module")
-def later(client):
-    later = Later(client)
+def later(server):
+    later = Later(server)
     later.deploy("Later", PYTORCH, {"code/inference.py": SCRIPT}, SAGEMAKER_MODEL_SERVER_WORKERS="2")
     yield later
     later.sagemaker.delete_endpoint(EndpointName="Later")
@@ -140,13 +141,13 @@ def test_notifications_are_not_passed_over_in_silence(later):
 
 def test_what_was_acknowledged_is_done_after_the_server_was_killed(own_server):
     server = own_server()
-    later = Later(server.client)
+    later = Later(server)
     later.deploy("Later", PYTORCH, {"code/inference.py": SCRIPT})
     location = later.put("in/1", b'"once"')
     told = [later.ask("Later", location, InferenceId=f"n{number}") for number in range(6)]
     server.kill()
     server.start()
-    later = Later(server.client)
+    later = Later(server)
     answers = [json.loads(later.wait(one["OutputLocation"])) for one in told]
     assert [answer["as"] for answer in answers] == [f"n{number}" for number in range(6)]
     later.sagemaker.delete_endpoint(EndpointName="Later")

@@ -5,7 +5,8 @@ from contextlib import closing
 
 import pytest
 from botocore.exceptions import ClientError, EventStreamError
-from test_user_inference import PYTORCH, Desk
+from light_images import PYTORCH
+from test_user_inference import Desk
 
 SCRIPT = """
 import json
@@ -31,8 +32,8 @@ def _said(words):
 
 
 @pytest.fixture(scope="module")
-def desk(client):
-    desk = Desk(client)
+def desk(server):
+    desk = Desk(server)
     desk.deploy("Speaker", PYTORCH, {"code/inference.py": SCRIPT}, SAGEMAKER_MODEL_SERVER_TIMEOUT="1")
     yield desk
     desk.sagemaker.delete_endpoint(EndpointName="Speaker")

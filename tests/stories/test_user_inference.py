@@ -6,13 +6,11 @@ import tarfile
 
 import pytest
 from botocore.exceptions import ClientError
+from light_images import HUGGINGFACE, PYTORCH, make_known
 from served import wait_until
 
 BUCKET = "inference-stories"
 ROLE = "arn:aws:iam::000000000000:role/groundfog"
-REGISTRY = "763104351884.dkr.ecr.us-east-1.amazonaws.com"
-HUGGINGFACE = f"{REGISTRY}/huggingface-pytorch-inference:2.1.0-transformers4.37.0-cpu-py310-ubuntu22.04"
-PYTORCH = f"{REGISTRY}/pytorch-inference:2.1.0-cpu-py310"
 
 SCRIPT = """
 import json
@@ -45,8 +43,9 @@ def output_fn(prediction, accept):
 class Desk:
     """Clients, and from a script to an endpoint in one call; `further` is of the endpoints' configurations."""
 
-    def __init__(self, of, **further):
-        self.further = further
+    def __init__(self, server, **further):
+        self.further, of = further, server.client
+        make_known(server.home)
         self.s3, self.sagemaker, self.runtime, self.logs = map(of, ("s3", "sagemaker", "sagemaker-runtime", "logs"))
         if BUCKET not in [bucket["Name"] for bucket in self.s3.list_buckets()["Buckets"]]:
             self.s3.create_bucket(Bucket=BUCKET)
@@ -86,9 +85,9 @@ def packed(files):
 
 
 @pytest.fixture(scope="module")
-def desk(client):
+def desk(server):
     """With two endpoints that differ in their image's toolkit alone."""
-    desk = Desk(client)
+    desk = Desk(server)
     files = {"prefix": "say: ", "code/inference.py": SCRIPT}
     desk.deploy("Face", HUGGINGFACE, files)
     desk.deploy("Torch", PYTORCH, files, SAGEMAKER_MODEL_SERVER_TIMEOUT="1")

@@ -3,6 +3,7 @@
     Endpoints     create, update, delete: a row is written, and its supervisor told to look
     supervise     one endpoint: bring a deployment up, switch to it, let the old one leave
     seat          one instance of a variant: start a replica, watch it, replace it
+    furnishing    what a replica has before it starts: model, code, environment
     replica       one model server: its directory, its socket, its health
     line          connections to it, and answers as they come
     routing       which replica answers
@@ -21,11 +22,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from groundfog.engine.endpoints.deployment import Deployment, Queueing, Variant
+from groundfog.engine.endpoints.furnishing import Furnisher
 from groundfog.engine.endpoints.line import Answering, Body, Reply, TooSlow, Unanswered, Unreached
 from groundfog.engine.endpoints.replica import Replica
 from groundfog.engine.endpoints.routing import UnknownVariant
 from groundfog.engine.endpoints.seat import House, Pace, log_group, wait_until
 from groundfog.engine.endpoints.supervise import IN_PROGRESS, SERVING, Supervisor, running_of, wanted_of
+from groundfog.engine.environments import Environments
 from groundfog.engine.errors import Busy, EngineError, Missing
 from groundfog.engine.launch import Launcher
 from groundfog.engine.objects import Objects
@@ -80,11 +83,13 @@ class Endpoints:
         launcher: Launcher,
         logs: "Logs",
         *,
+        environments: Environments | None = None,
         wait: float = 5.0,
         pace: Pace | None = None,
     ) -> None:
         self._resources, self._wait, self._pace = resources, wait, pace or Pace()
-        self._house = House(resources=resources, objects=objects, launcher=launcher, logs=logs, pace=self._pace)
+        furnisher = Furnisher(objects, environments)
+        self._house = House(resources=resources, furnisher=furnisher, launcher=launcher, logs=logs, pace=self._pace)
         self._live: dict[str, Supervisor] = {}
         self._tasks: dict[str, Future[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None

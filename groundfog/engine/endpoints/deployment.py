@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from groundfog.engine.environments import Recipe
+from groundfog.engine.jobs.code import Code
 from groundfog.engine.launch import Program
 
 
@@ -21,6 +23,10 @@ class Variant:
     """What the user called the program."""
     start_seconds: float | None = None
     """How long an instance may take until it answers its first ping; None: the house's own limit."""
+    code: Code | None = None
+    """The user's code, where the model's archive does not bring it."""
+    recipe: Recipe | None = None
+    """Of the environment in which the program runs the user's code; None: it runs none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +74,10 @@ class Deployment:
 
 def _variant(document: Mapping[str, Any]) -> Variant:
     model = None if document["model"] is None else tuple(document["model"])
-    return Variant(**{**document, "program": Program.read(document["program"]), "model": model})
+    code = Code(**document["code"]) if document.get("code") else None
+    recipe = Recipe.read(document["recipe"]) if document.get("recipe") else None
+    program = Program.read(document["program"])
+    return Variant(**{**document, "program": program, "model": model, "code": code, "recipe": recipe})
 
 
 def _queueing(document: Mapping[str, Any] | None) -> Queueing | None:

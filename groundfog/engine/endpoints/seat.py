@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from groundfog.engine.endpoints.deployment import Variant
+from groundfog.engine.endpoints.furnishing import Furnisher, Unfurnished
 from groundfog.engine.endpoints.replica import Replica
-from groundfog.engine.errors import Missing, Unfit
-from groundfog.engine.launch import Launcher
-from groundfog.engine.objects import Objects
+from groundfog.engine.launch import Launcher, Program
 from groundfog.engine.resources import Document, Resources
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-What = Literal["model", "archive", "ping", "start"]
+What = Literal["model", "archive", "code", "environment", "ping", "start"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +52,7 @@ class House:
     """What every endpoint needs."""
 
     resources: Resources
-    objects: Objects
+    furnisher: Furnisher
     launcher: Launcher
     logs: "Logs"
     pace: Pace
@@ -63,7 +62,8 @@ class House:
 class Failure:
     """Why there is no healthy replica.
 
-    `model`: its archive is not there; `archive`: it cannot be unpacked; `ping`: the program never said that it is
+    `model`: its archive is not there; `archive`: it cannot be unpacked; `code`, `environment`: the user's script and
+    what it needs cannot be had; `ping`: the program never said that it is
     ready; `start`: it could not even be started.
     """
 
@@ -87,6 +87,7 @@ class Seat:
         self._endpoint, self._house = endpoint, house
         self._keeping: asyncio.Task[None] | None = None
         self._step: asyncio.Task[None] | None = None
+        self._abandoned = False
 
     @property
     def healthy(self) -> bool:
@@ -108,6 +109,7 @@ class Seat:
 
     async def abandon(self) -> None:
         """Keep it no longer; the replica runs on."""
+        self._abandoned = True
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.wait({self._keeping})
@@ -157,20 +159,15 @@ class Seat:
         replica = Replica(await asyncio.to_thread(self._house.launcher.make))
         self._record(replica)
         self.replica = replica
-        await asyncio.to_thread(self._fill, replica)
         self._house.logs.attach(*self._stream(replica), replica.log)
-        await asyncio.to_thread(self._house.launcher.start, replica.directory, self.variant.program)
+        program = await asyncio.to_thread(self._furnish, replica)
+        await asyncio.to_thread(self._house.launcher.start, replica.directory, program)
 
-    def _fill(self, replica: Replica) -> None:
-        if self.variant.model is None:
-            return
-        bucket, key = self.variant.model
+    def _furnish(self, replica: Replica) -> Program:
         try:
-            replica.fill(self._house.objects, bucket, key)
-        except Missing:
-            raise self._unstartable("model", f"{bucket}/{key} is not there") from None
-        except Unfit as unfit:
-            raise self._unstartable("archive", str(unfit)) from None
+            return self._house.furnisher.furnish(replica, self.variant, lambda: self._abandoned)
+        except Unfurnished as lacking:
+            raise self._unstartable(lacking.what, str(lacking)) from None
 
     async def _until_healthy(self) -> bool:
         replica, pace = self.replica, self._house.pace

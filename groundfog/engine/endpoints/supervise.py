@@ -195,4 +195,4 @@ def _variant(deployments: Iterable[Deployment | None], generation: str, name: st
 
 
 def _is_final(failure: Failure, failures: int, attempts: int) -> bool:
-    return failure.what in ("model", "archive") or failures >= attempts
+    return failure.what in ("model", "archive", "code") or failures >= attempts

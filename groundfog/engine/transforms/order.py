@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from groundfog.engine.channels import Channel
+from groundfog.engine.environments import Recipe
+from groundfog.engine.jobs.code import Code
 from groundfog.engine.launch import Program
 from groundfog.engine.resources import Document
 
@@ -37,9 +39,18 @@ class Transform:
     answer_seconds: float = 600
     retries: int = 3
     log_group: str
+    code: Code | None = None
+    """The user's code, where the model's archive does not bring it."""
+    recipe: Recipe | None = None
+    """Of the environment in which the program runs the user's code; None: it runs none."""
 
     @classmethod
     def read(cls, document: Document) -> "Transform":
-        program = Program.read(document["program"])
-        model = None if document["model"] is None else tuple(document["model"])
-        return cls(**{**document, "program": program, "model": model, "source": Channel(**document["source"])})
+        read = {
+            "program": Program.read(document["program"]),
+            "model": None if document["model"] is None else tuple(document["model"]),
+            "source": Channel(**document["source"]),
+            "code": Code(**document["code"]) if document.get("code") else None,
+            "recipe": Recipe.read(document["recipe"]) if document.get("recipe") else None,
+        }
+        return cls(**{**document, **read})

@@ -8,6 +8,7 @@ import asyncio
 import gzip
 import io
 import itertools
+import threading
 import time
 import uuid
 import zlib
@@ -19,11 +20,12 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from groundfog.engine.channels import Interrupted, chosen
+from groundfog.engine.endpoints.furnishing import Furnisher, Unfurnished
 from groundfog.engine.endpoints.line import Reply, Unanswered
 from groundfog.engine.endpoints.replica import Replica
 from groundfog.engine.endpoints.seat import Pace
 from groundfog.engine.errors import Missing, Unfit
-from groundfog.engine.launch import Launcher
+from groundfog.engine.launch import Launcher, Program
 from groundfog.engine.logs import Logs
 from groundfog.engine.logs.file import Event, backward
 from groundfog.engine.objects import Object, Objects
@@ -46,6 +48,7 @@ class Workshop:
     """What every run needs."""
 
     objects: Objects
+    furnisher: Furnisher
     launcher: Launcher
     logs: Logs
     pace: Pace
@@ -94,10 +97,10 @@ class Run:
         self._started(directory)
         replica = Replica(directory, host, MOST_ANSWER)
         try:
-            await asyncio.to_thread(self._fill, replica)
             self._workshop.logs.attach(self._order.log_group, f"{self._name}/{host}", replica.log)
+            program = await self._furnish(replica)
             diary = _Diary(self._workshop.logs, self._order.log_group, f"{self._name}/{host}/data-log")
-            await asyncio.to_thread(self._workshop.launcher.start, directory, self._order.program)
+            await asyncio.to_thread(self._workshop.launcher.start, directory, program)
             await self._until_healthy(replica)
             diary.write(self._settings())
             slots = asyncio.Semaphore(self._order.concurrent)
@@ -107,16 +110,19 @@ class Run:
             self._workshop.launcher.remove(directory)
             await asyncio.sleep(0)
 
-    def _fill(self, replica: Replica) -> None:
-        if self._order.model is None:
-            return
-        bucket, key = self._order.model
+    async def _furnish(self, replica: Replica) -> Program:
+        ended = threading.Event()
         try:
-            replica.fill(self._workshop.objects, bucket, key)
-        except Missing:
-            raise Unfit(f"The model data s3://{bucket}/{key} is not there.") from None
-        except Unfit as unfit:
-            raise Unfit(f"The model data s3://{bucket}/{key}: {unfit}") from None
+            return await asyncio.to_thread(self._workshop.furnisher.furnish, replica, self._order, ended.is_set)
+        except Unfurnished as lacking:
+            place = "/".join(self._order.model or ())
+            texts = {
+                "model": f"The model data s3://{place} is not there.",
+                "archive": f"The model data s3://{place}: {lacking}",
+            }
+            raise Unfit(texts.get(lacking.what, str(lacking))) from None
+        finally:
+            ended.set()
 
     async def _until_healthy(self, replica: Replica) -> None:
         deadline = time.monotonic() + self._workshop.pace.start

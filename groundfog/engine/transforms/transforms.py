@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from groundfog.engine.channels import Interrupted
+from groundfog.engine.endpoints.furnishing import Furnisher
 from groundfog.engine.endpoints.seat import Pace
+from groundfog.engine.environments import Environments
 from groundfog.engine.errors import Busy, Missing, Unfit, Unreachable
 from groundfog.engine.launch import Launcher
 from groundfog.engine.logs import Logs
@@ -61,9 +63,16 @@ class Transforms:
         *,
         at_once: int = 1,
         pace: Pace | None = None,
+        environments: Environments | None = None,
     ) -> None:
         self._resources, self._launcher = resources, launcher
-        self._workshop = Workshop(objects=objects, launcher=launcher, logs=logs, pace=pace or Pace())
+        self._workshop = Workshop(
+            objects=objects,
+            furnisher=Furnisher(objects, environments),
+            launcher=launcher,
+            logs=logs,
+            pace=pace or Pace(),
+        )
         self._at_once = at_once
         self._closing = threading.Event()
         self._workers: ThreadPoolExecutor | None = None

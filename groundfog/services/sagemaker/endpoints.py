@@ -20,6 +20,8 @@ _FAILURES = {
     "object located at the URL and that the role passed to CreateModel has permissions to download the object.",
     "archive": 'Failed to extract model data archive for the {variant_of} from URL "{url}". Please ensure that the '
     "object located at the URL is a valid tar.gz archive.",
+    "code": "The code of the {variant_of} cannot be used.",
+    "environment": "The packages for the code of the {variant_of} cannot be installed.",
     "start": "The {variant_of} could not be started.",
 }
 
@@ -162,7 +164,7 @@ def _deployment(engine: Engine, caller: Caller, request: Parameters) -> Deployme
 def _variant(engine: Engine, caller: Caller, config: Resource, given: Document) -> Variant:
     served = MODEL.find(engine, caller, given["ModelName"]).document
     container = images.Container.of(served)
-    server = container.server(asynchronous.environment(config.document, container.environment))
+    server = container.server(engine, asynchronous.environment(config.document, container.environment))
     return Variant(
         name=given["VariantName"],
         program=roles.under(server, engine, caller, served),
@@ -171,6 +173,8 @@ def _variant(engine: Engine, caller: Caller, config: Resource, given: Document) 
         instances=given["InitialInstanceCount"],
         image=container.document["Image"],
         start_seconds=given.get("ContainerStartupHealthCheckTimeoutInSeconds"),
+        code=container.code,
+        recipe=container.recipe(engine),
     )
 
 

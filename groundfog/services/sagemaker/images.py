@@ -9,27 +9,19 @@ from pathlib import Path
 from typing import Literal
 
 from groundfog.engine import Engine
+from groundfog.engine.environments import Recipe
 from groundfog.engine.environments.profiles import Profile
 from groundfog.engine.errors import Unfit
+from groundfog.engine.jobs import Code
 from groundfog.engine.launch import Program
 from groundfog.engine.resources import Document
+from groundfog.services.sagemaker.kinds import Invalid
 from groundfog.wire.refusal import Refusal
 
 _ALGORITHMS = Path(__file__).parents[2] / "algorithms"
 _URI = re.compile(
     r"(?:(?P<registry>[^/]*[.:][^/]*)/)?(?P<repository>[^@:]+)(?::(?P<tag>[\w.-]+))?(?:@(?P<digest>\w+:\w+))?"
 )
-
-_TOOLKITS = {
-    "huggingface-pytorch": "huggingface",
-    "huggingface-tensorflow": "huggingface",
-    "pytorch": "pytorch",
-    "sagemaker-scikit-learn": "sklearn",
-    "sagemaker-xgboost": "xgboost",
-    "xgboost": "xgboost",
-    "mxnet": "mxnet",
-}
-"""Which inference toolkit serves the models of a framework, by its repository's name without `-inference`."""
 
 _GRACE_SECONDS = 30.0
 """From SIGTERM to SIGKILL. https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html"""
@@ -58,9 +50,28 @@ class Container:
         given: dict[str, str] = self.document.get("Environment", {})
         return given
 
-    def server(self, environment: Mapping[str, str] | None = None) -> Program:
+    @property
+    def code(self) -> Code | None:
+        """Where it is an archive of its own: the SDK uploads that of some frameworks beside the model."""
+        bucket, _, key = self.environment.get("SAGEMAKER_SUBMIT_DIRECTORY", "").partition("s3://")[2].partition("/")
+        return Code(bucket=bucket, key=key) if key else None
+
+    def check(self, engine: Engine) -> None:
+        """Raises ValidationException where nothing is known of the image, or this machine cannot stand in for it."""
+        recipe = self.recipe(engine)
+        if recipe is not None:
+            try:
+                engine.environments.check(recipe)
+            except Unfit as unfit:
+                raise Invalid(f"The image {self._image} cannot be had here: {unfit}") from None
+
+    def recipe(self, engine: Engine) -> Recipe | None:
+        """Of the environment for a user's code; built-in algorithms have none."""
+        return None if is_built_in(self._image) else profile(engine, self._image, "inference").recipe
+
+    def server(self, engine: Engine, environment: Mapping[str, str] | None = None) -> Program:
         """What serves the model, with the container's own variables and these."""
-        server = program(self.document["Image"], "serve")
+        server = self._server(engine)
         given = {
             name: value
             for name, value in {**self.environment, **(environment or {})}.items()
@@ -68,20 +79,23 @@ class Container:
         }
         return dataclasses.replace(server, environment={**server.environment, **given}, grace_seconds=_GRACE_SECONDS)
 
+    def _server(self, engine: Engine) -> Program:
+        if is_built_in(self._image):
+            return program(self._image, "serve")
+        toolkit = profile(engine, self._image, "inference").toolkit
+        return Program(module="groundfog.opt_ml.inference", arguments=(toolkit,))
+
+    @property
+    def _image(self) -> str:
+        image: str = self.document["Image"]
+        return image
+
 
 @functools.cache
 def program(image: str, command: Literal["train", "serve"]) -> Program:
-    """Raises ValidationException for an image that is none of ours."""
+    """Of a built-in algorithm."""
     named = _URI.fullmatch(image)
-    toolkit = _toolkit(named["repository"]) if named is not None and command == "serve" else None
-    if toolkit is not None:
-        return Program(module="groundfog.opt_ml.inference", arguments=(toolkit,))
-    if named is None or named["repository"] not in _built_in():
-        raise Refusal(
-            "ValidationException",
-            f"Cannot find the image {image}. This server knows the built-in algorithms "
-            f"{', '.join(sorted(_built_in()))}: an image is found by its repository's name, whatever the registry.",
-        )
+    assert named is not None, "is_built_in() comes first"
     return Program(module=f"groundfog.algorithms.{named['repository']}", arguments=(command,), trusted=True)
 
 
@@ -106,12 +120,6 @@ def profile(engine: Engine, image: str, kind: Literal["training", "inference"]) 
             f"{profiles.place}; docs/script_mode.md tells how.",
         )
     return found
-
-
-def _toolkit(repository: str) -> str | None:
-    """The SDK also deploys a training image, whose repository differs from the other in its last word."""
-    framework = repository.rpartition("/")[2]
-    return _TOOLKITS.get(framework.removesuffix("-inference").removesuffix("-training"))
 
 
 @functools.cache

@@ -65,7 +65,7 @@ def _check(engine: Engine, container: Document) -> None:
         raise Unwritten("Mode MultiModel of a container")
     if "Image" not in container:
         raise Refusal("ValidationException", "A container must name an Image.")
-    images.program(container["Image"], "serve")
+    images.Container(container).check(engine)
     url = container.get("ModelDataUrl")
     if url is None:
         return

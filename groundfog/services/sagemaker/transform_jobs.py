@@ -158,8 +158,10 @@ def _order(engine: Engine, caller: Caller, request: Parameters, name: str, model
     bucket, prefix = _bucket_and_key(output["S3OutputPath"])
     megabytes = request.get("MaxPayloadInMB", _PAYLOAD)
     return Transform(
-        program=roles.under(container.server(_environment(request, name, arn)), engine, caller, model),
+        program=roles.under(container.server(engine, _environment(request, name, arn)), engine, caller, model),
         model=container.archive,
+        code=container.code,
+        recipe=container.recipe(engine),
         source=_source(given),
         bucket=bucket,
         prefix=prefix.rstrip("/"),
