@@ -8,6 +8,7 @@ import click
 from groundfog import __version__
 from groundfog.cli.algorithms import Algorithm
 from groundfog.cli.clients import env, exec_
+from groundfog.cli.interrupt import interrupt
 from groundfog.cli.looking import logs, status
 from groundfog.cli.notebook import notebook
 from groundfog.cli.serving import serve
@@ -27,4 +28,5 @@ main.add_command(exec_)
 main.add_command(notebook)
 main.add_command(status)
 main.add_command(logs)
+main.add_command(interrupt)
 main.add_command(shard)

@@ -1,14 +1,15 @@
 """Jobs: queued, given their input, trained, and what they made put away.
 
     queued → downloading → training → uploading → settling → settled
-                             ↑   ↓
-                           restarting
+      ↑                     ↓ ↑   ↓
+      └──── interrupted ────┘ restarting
 
 Each step is recorded before it is done, and can be done again: whatever the moment at which the server dies, `start`
 goes on from the step that was recorded. A program that trains needs no server, and is found again.
 
     code        a user's source directory
     attendance  what is seen to while hosts run
+    clock       what is to be done at a certain time
     documents   what is to be done, and how far it is
     records     where a job stands, written down in one transaction
     steps       what is done
@@ -18,14 +19,16 @@ goes on from the step that was recorded. A program that trains needs no server, 
 import contextlib
 import logging
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from groundfog.engine.channels import Interrupted
 from groundfog.engine.environments import Environments
 from groundfog.engine.errors import Busy, Missing, Unfit, Unreachable
 from groundfog.engine.jobs.attendance import Attendants
+from groundfog.engine.jobs.clock import Clock
 from groundfog.engine.jobs.code import Code
-from groundfog.engine.jobs.documents import Job, Progress, Step, Transition, job_of, progress_of
+from groundfog.engine.jobs.documents import Job, Progress, Step, Transition, deadline_of, job_of, progress_of
 from groundfog.engine.jobs.hosts import Hosts
 from groundfog.engine.jobs.records import Records
 from groundfog.engine.jobs.steps import Steps
@@ -33,7 +36,7 @@ from groundfog.engine.launch import Launcher
 from groundfog.engine.logs import Logs
 from groundfog.engine.measurements import Measurements
 from groundfog.engine.objects import Objects
-from groundfog.engine.outcomes import STOPPED, failed
+from groundfog.engine.outcomes import STOPPED, WAITED_TOO_LONG, Outcome, failed
 from groundfog.engine.resources import Document, Resource, Resources
 
 __all__ = ["Code", "Job", "Jobs", "Progress", "Step", "Transition", "job_of", "progress_of"]
@@ -68,7 +71,7 @@ class Jobs:
         self._records = Records(resources, kind)
         attendants = Attendants(objects, logs, measurements, self._closing)
         self._steps = Steps(self._records, objects, launcher, logs, self._closing, attendants, environments)
-        self._at_once = at_once
+        self._at_once, self._clock = at_once, Clock(f"{kind}-clock")
         self._workers: ThreadPoolExecutor | None = None
         self._stopping: set[str] = set()
         """Names of jobs that this server was asked to stop; the status says so too, and survives it."""
@@ -84,12 +87,13 @@ class Jobs:
         self._launcher.sweep(lambda directory: self._resources.mention(directory.name))
         self._workers = ThreadPoolExecutor(self._at_once, thread_name_prefix=self._kind)
         for resource in self._records.unfinished():
-            self._workers.submit(self._run, resource.name)
+            self._line_up(resource)
         self._launcher.warm_up()
 
     def close(self) -> None:
         """Programs run on, and the next server finds them."""
         self._closing.set()
+        self._clock.close()
         if self._workers is not None:
             self._workers.shutdown(cancel_futures=True)
         self._launcher.close()
@@ -98,7 +102,7 @@ class Jobs:
         """`notes` are the caller's own, and come back with the resource. Raises Taken."""
         resource = self._records.add(name, job, notes=notes, tags=tags)
         if self._workers is not None:
-            self._workers.submit(self._run, name)
+            self._line_up(resource)
         return resource
 
     def stop(self, name: str) -> None:
@@ -113,14 +117,56 @@ class Jobs:
         elif progress.step == "training":
             Hosts.of(self._launcher, self._records.find(name)).stop()
 
+    def interrupt(self, name: str, *, away: float = 0.0) -> None:
+        """Take the hosts of a job away, as happens to spot instances; there are others after `away` seconds.
+
+        Also for another process over the same state: the server sees to it. Raises Missing, Unfit for a job that may
+        not be interrupted, and Busy unless its program runs.
+        """
+        self._records.interrupt(name, time.time() + away)
+
+    def _line_up(self, resource: Resource) -> None:
+        if (deadline := deadline_of(resource)) is not None:
+            self._clock.at(deadline, lambda: self._overdue(resource.name))
+        self._get_in_line(resource)
+
+    def _get_in_line(self, resource: Resource) -> None:
+        """At once, or when there will be hosts again: until then others may work."""
+        progress = progress_of(resource)
+        if progress.step == "queued" and progress.interruption and progress.interruption.until > time.time():
+            self._clock.at(progress.interruption.until, lambda: self._submit(resource.name))
+        else:
+            self._submit(resource.name)
+
+    def _submit(self, name: str) -> None:
+        if self._workers is not None and not self._closing.is_set():
+            # Closed right here, it runs no more; the next server lines the job up.
+            with contextlib.suppress(RuntimeError):
+                self._workers.submit(self._run, name)
+
+    def _overdue(self, name: str) -> None:
+        """A job that waits in line when its time is over is not begun any more."""
+        with contextlib.suppress(Busy, Missing, Unreachable):
+            if progress_of(self._records.find(name)).step == "queued":
+                self._end_in_line(name, WAITED_TOO_LONG)
+
+    def _end_in_line(self, name: str, outcome: Outcome) -> None:
+        self._records.advance(name, "Stopping", "Stopping", only_from=("InProgress",))
+        self._records.conclude(name, outcome)
+        self._steps.settle(self._records.find(name))
+
     def _run(self, name: str) -> None:
         """From the step that is recorded to the end, or until the server closes."""
         try:
             while not self._closing.is_set():
                 resource = self._records.find(name)
-                if progress_of(resource).step == "settled":
+                step = progress_of(resource).step
+                if step == "settled":
                     break
                 self._take_step(resource)
+                if step == "interrupted":
+                    self._get_in_line(self._records.find(name))
+                    break
         except Missing:
             return
         except Unreachable:
@@ -137,8 +183,7 @@ class Jobs:
         """The state could not be reached. The program runs on, and the step that was recorded can be done again."""
         _log.warning("%s %s waits for the database", self._kind, name, exc_info=True)
         self._closing.wait(_PATIENCE)
-        if self._workers is not None and not self._closing.is_set():
-            self._workers.submit(self._run, name)
+        self._submit(name)
 
     def _take_step(self, resource: Resource) -> None:
         name = resource.name
@@ -154,6 +199,10 @@ class Jobs:
                     self._steps.train(resource)
                 case _ if resource.status == "Stopping":
                     self._records.conclude(name, STOPPED)
+                case "interrupted":
+                    self._steps.wait_again(resource)
+                case "queued" if (deadline := deadline_of(resource)) is not None and time.time() >= deadline:
+                    self._end_in_line(name, WAITED_TOO_LONG)
                 case _:
                     self._steps.download(resource, lambda: self._closing.is_set() or name in self._stopping)
         except (Interrupted, Busy):

@@ -13,17 +13,19 @@ from groundfog.engine.mirrors import Mirror
 from groundfog.engine.outcomes import Outcome, Secondary
 from groundfog.engine.resources import Document, Resource
 
-Step = Literal["queued", "downloading", "training", "restarting", "uploading", "settling", "settled"]
+Step = Literal["queued", "downloading", "training", "interrupted", "restarting", "uploading", "settling", "settled"]
 
 _MESSAGES: dict[Secondary, str] = {
     "Starting": "Starting the training job",
     "Downloading": "Downloading input data",
     "DownloadingTrainingImage": "Downloading the training image",
     "Training": "Training image download completed. Training in progress.",
+    "Interrupted": "The instances were taken away. The job starts again from its checkpoints when there are others.",
     "Uploading": "Uploading generated training model",
     "Stopping": "Stopping the training job",
     "Stopped": "Training job stopped",
     "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
+    "MaxWaitTimeExceeded": "Training job exceeded MaxWaitTimeInSeconds provided",
     "Completed": "Training job completed",
     "Failed": "Training job failed",
 }
@@ -46,6 +48,8 @@ class Job:
     log_group: str
     metrics: MetricDefinitions | None = None
     """What to look for in the log."""
+    max_wait: float | None = None
+    """For a job whose hosts may be taken away: seconds from its creation until it must have ended."""
     mirrors: tuple[Mirror, ...] = ()
     """Folders of each host that are kept in objects while it runs."""
     further_config: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -94,6 +98,13 @@ class Transition:
     end: float | None = None
 
 
+@dataclass(frozen=True)
+class Interruption:
+    """The hosts are taken away, and `until` then there are no others."""
+
+    until: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Progress:
     """How far a job is; with the Job and its owner's notes, the document of its resource."""
@@ -107,6 +118,10 @@ class Progress:
     starts: int = 0
     started: float | None = None
     ended: float | None = None
+    interruption: Interruption | None = None
+    """What was asked for last; while the job is in line again, what it waits for."""
+    overdue: bool = False
+    """It was stopped because it did not end in time."""
     artifacts: str | None = None
     """Where the model went: a key in the job's bucket."""
     outcome: Outcome | None = None
@@ -116,6 +131,16 @@ class Progress:
     @property
     def secondary(self) -> Secondary:
         return self.transitions[-1].status
+
+    @property
+    def began(self) -> float | None:
+        """When the present run did: the first, or the one after the last interruption."""
+        again = [one.end for one in self.transitions if one.status == "Interrupted" and one.end is not None]
+        return again[-1] if again else self.started
+
+    def spent(self, *statuses: Secondary) -> float:
+        """Seconds in these, as far as they are over."""
+        return sum(one.end - one.start for one in self.transitions if one.status in statuses and one.end is not None)
 
     @property
     def asked_to_stop(self) -> float | None:
@@ -132,6 +157,7 @@ class Progress:
                 **known,
                 "directories": tuple(document.get("directories", (alone,) if alone else ())),
                 "environment": Environment.read(known["environment"]) if known.get("environment") else None,
+                "interruption": Interruption(**document["interruption"]) if document.get("interruption") else None,
                 "transitions": tuple(Transition(**transition) for transition in document["transitions"]),
                 "outcome": document["outcome"] and Outcome(**document["outcome"]),
                 "metrics": tuple(FinalMetric(**metric) for metric in document.get("metrics", ())),
@@ -148,6 +174,12 @@ class Progress:
 
 def job_of(resource: Resource) -> Job:
     return Job.read(resource.document["job"])
+
+
+def deadline_of(resource: Resource) -> float | None:
+    """When a job that may be interrupted must have ended."""
+    wait = job_of(resource).max_wait
+    return None if wait is None else resource.created + wait
 
 
 def progress_of(resource: Resource) -> Progress:

@@ -23,13 +23,15 @@ class Hosts:
     job: Job
     directories: Sequence[Path]
     environment: Environment | None = None
+    ran: float = 0.0
+    """Seconds that earlier ones did, which were taken away."""
 
     @classmethod
     def of(cls, launcher: Launcher, resource: Resource) -> "Hosts":
         """Those that the job has now: none before it downloads."""
         progress = progress_of(resource)
         directories = [Path(directory) for directory in progress.directories]
-        return cls(launcher, job_of(resource), directories, progress.environment)
+        return cls(launcher, job_of(resource), directories, progress.environment, progress.spent("Training"))
 
     @property
     def layouts(self) -> list[Layout]:
@@ -68,8 +70,10 @@ class Hosts:
     def _program(self, host: str) -> Program:
         first = "" if host == self.job.hosts[0] else str(self.directories[0])
         secret = hashlib.sha256(self.directories[0].name.encode()).hexdigest()
+        most = self.job.program.max_seconds
         program = replace(
             self.job.program,
+            max_seconds=None if most is None else max(1.0, most - self.ran),
             host=host,
             hosts=self.job.hosts,
             neighbour=first,

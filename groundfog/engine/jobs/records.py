@@ -3,7 +3,8 @@
 from dataclasses import asdict, replace
 from typing import Any
 
-from groundfog.engine.jobs.documents import Job, Progress, progress_of
+from groundfog.engine.errors import Busy, Unfit
+from groundfog.engine.jobs.documents import Interruption, Job, Progress, progress_of
 from groundfog.engine.outcomes import Outcome, Secondary, Status
 from groundfog.engine.resources import Document, Resource, Resources
 
@@ -47,6 +48,20 @@ class Records:
 
         self._resources.change(self._kind, name, change, status=status, only_from=only_from)
         return now[0]
+
+    def interrupt(self, name: str, until: float) -> None:
+        """Raises Missing, Unfit for a job that may not be interrupted, and Busy unless its program runs."""
+
+        def change(document: Document) -> Document:
+            progress = Progress.read(document["progress"])
+            if document["job"].get("max_wait") is None:
+                raise Unfit(f"{name} does not train on spot instances, so nobody takes them away")
+            if progress.step != "training" or progress.secondary == "Interrupted":
+                raise Busy(progress.secondary)
+            progress = replace(progress, interruption=Interruption(until)).entering("Interrupted")
+            return {**document, "progress": asdict(progress)}
+
+        self._resources.change(self._kind, name, change, only_from=("InProgress",))
 
     def conclude(self, name: str, outcome: Outcome, artifacts: str | None = None) -> None:
         """What remains is to clear up and to say so."""

@@ -12,14 +12,14 @@ from groundfog.engine.channels import Share, fill, require_any
 from groundfog.engine.channels.feed import order_feed
 from groundfog.engine.environments import Environment, Environments
 from groundfog.engine.errors import Busy, Missing, Unfit
-from groundfog.engine.jobs.attendance import Attendance, Attendants
-from groundfog.engine.jobs.documents import Job, job_of, progress_of
+from groundfog.engine.jobs.attendance import Attendance, Attendants, Rounds
+from groundfog.engine.jobs.documents import Job, deadline_of, job_of, progress_of
 from groundfog.engine.jobs.hosts import Hosts, at_work, fell
 from groundfog.engine.jobs.records import Records
 from groundfog.engine.launch import Host, Launcher
 from groundfog.engine.logs import Logs
 from groundfog.engine.objects import Objects
-from groundfog.engine.outcomes import STOPPED, failed, judge
+from groundfog.engine.outcomes import STOPPED, WAITED_TOO_LONG, failed, judge
 from groundfog.engine.resources import Resource
 from groundfog.engine.sandbox import within
 from groundfog.opt_ml.layout import Layout
@@ -28,6 +28,8 @@ MOST_STARTS = 2
 """A job that lost a host is started once more, over its own checkpoints."""
 _GLANCE = 0.05
 """Seconds between two looks at hosts that run."""
+_HEED_EVERY = 1.0
+"""Seconds between two looks at whether their job is to be interrupted."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,23 @@ class Steps:
             hosts.stop()
         self._attach_logs(name, hosts)
         hosts.start()
-        attendance = self.attendants.attend(resource, hosts)
-        ends = self._watch(hosts, attendance.look)
+        attendance, spot = self.attendants.attend(resource, hosts), Rounds(_HEED_EVERY)
+
+        def look() -> None:
+            attendance.look()
+            if hosts.job.max_wait is not None:
+                spot.due(lambda: self._heed(name, hosts))
+
+        ends = self._watch(hosts, look)
         if ends is not None:
             self._end_training(name, hosts, ends, attendance)
+
+    def wait_again(self, resource: Resource) -> None:
+        """In line, with nothing left of the hosts: they were taken away."""
+        Hosts.of(self.launcher, resource).remove()
+        self.records.advance(
+            resource.name, "Starting", only_from=("InProgress",), step="queued", directories=(), starts=0
+        )
 
     def restart(self, resource: Resource) -> None:
         """All hosts, over what they have written: one of them was lost, and the others are of no use without it."""
@@ -138,7 +153,7 @@ class Steps:
         return self.environments.ready(job.recipe, hosts.directories[0], code=folder, interrupted=interrupted)
 
     def _attach_logs(self, name: str, hosts: Hosts) -> None:
-        first = int(progress_of(self.records.find(name)).started or time.time())
+        first = int(progress_of(self.records.find(name)).began or time.time())
         for host, directory in hosts.named:
             self.logs.attach(hosts.job.log_group, f"{name}/{host}-{first}", directory / "log")
 
@@ -168,10 +183,26 @@ class Steps:
             meanwhile()
         return now
 
+    def _heed(self, name: str, hosts: Hosts) -> None:
+        """That the hosts are to be taken away, or that the time is over in which the job had to end."""
+        resource = self.records.find(name)
+        deadline = deadline_of(resource)
+        if deadline is not None and time.time() >= deadline and resource.status == "InProgress":
+            self.records.advance(name, "Stopping", "Stopping", only_from=("InProgress",), overdue=True)
+            hosts.stop()
+        elif progress_of(resource).secondary == "Interrupted":
+            hosts.stop()
+
     def _end_training(self, name: str, hosts: Hosts, ends: Sequence[Host], attendance: Attendance) -> None:
         progress = progress_of(self.records.find(name))
         if progress.step != "training":
             return  # It is to start again.
+        metrics = attendance.last_look()
+        if self.closing.is_set():
+            return  # What was left to be looked at is for the next server.
+        if progress.secondary == "Interrupted" and any(end.because == "stopped" or end.phase == "lost" for end in ends):
+            self.records.advance(name, step="interrupted")
+            return
         outcome = judge(ends, dict(hosts.named), asked_to_stop=progress.asked_to_stop)
         if outcome is None and progress.starts < MOST_STARTS:
             self.records.advance(name, step="restarting")
@@ -179,9 +210,9 @@ class Steps:
             text = f"InternalServerError: The program's host was lost {MOST_STARTS} times. Try the job again."
             self.records.conclude(name, failed(text))
         else:
-            metrics = attendance.last_look()
-            if not self.closing.is_set():
-                self.records.advance(name, "Uploading", step="uploading", outcome=outcome, metrics=metrics)
+            if progress.overdue and outcome == STOPPED:
+                outcome = WAITED_TOO_LONG
+            self.records.advance(name, "Uploading", step="uploading", outcome=outcome, metrics=metrics)
 
     def _put(self, name: str, hosts: Hosts, folders: Sequence[Path]) -> str:
         """The key under which what the folders hold lies then."""

@@ -4,6 +4,7 @@ from groundfog.engine import Engine
 from groundfog.engine.jobs import Job, Progress, job_of, progress_of
 from groundfog.engine.launch import Program
 from groundfog.engine.metrics import last_metrics
+from groundfog.engine.outcomes import Secondary
 from groundfog.engine.resources import Document, Resource
 from groundfog.services.sagemaker import training_metrics
 from groundfog.services.sagemaker.kinds import TRAINING_JOB
@@ -12,6 +13,13 @@ from groundfog.wire.caller import Caller, Parameters
 
 _UNTOLD = ("TrainingJobName", "Tags", "SessionChainingConfig")
 """What DescribeTrainingJob has no member for, or another place."""
+_BILLED: tuple[Secondary, ...] = (
+    "Downloading",
+    "DownloadingTrainingImage",
+    "Training",
+    "Uploading",
+    "Stopping",
+)
 _RULES = {"DebugRule": "DebugRuleConfigurations", "ProfilerRule": "ProfilerRuleConfigurations"}
 """Rules watch a job and change nothing in it. None is evaluated here, and their statuses say so."""
 
@@ -84,10 +92,14 @@ def _times(progress: Progress) -> Document:
     if progress.ended is not None:
         times["TrainingEndTime"] = progress.ended
     if progress.started is not None and progress.ended is not None:
-        times["TrainingTimeInSeconds"] = times["BillableTimeInSeconds"] = max(
-            1, round(progress.ended - progress.started)
-        )
+        whole = max(1, round(progress.ended - progress.started))
+        times["TrainingTimeInSeconds"], times["BillableTimeInSeconds"] = whole, min(whole, _billable(progress))
     return times
+
+
+def _billable(progress: Progress) -> int:
+    """Without the time in which its instances were taken away, or it waited for others."""
+    return max(1, round(progress.spent(*_BILLED)))
 
 
 def _result(job: Resource, progress: Progress) -> Document:

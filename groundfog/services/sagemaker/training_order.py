@@ -84,6 +84,7 @@ def order(engine: Engine, caller: Caller, request: Parameters, name: str) -> Job
         compress=output.get("CompressionType", "GZIP") == "GZIP",
         log_group=_LOG_GROUP,
         metrics=training_metrics.definitions(request["AlgorithmSpecification"], what.program, name),
+        max_wait=request.get("StoppingCondition", {}).get("MaxWaitTimeInSeconds"),
         mirrors=training_storage.mirrors(request, name),
         further_config=training_storage.configuration(request),
         recipe=what.recipe,
