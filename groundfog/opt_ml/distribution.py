@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from groundfog.opt_ml import mpi
 from groundfog.opt_ml.run import ClientFault
 from groundfog.opt_ml.script_environment import Environment
+from groundfog.opt_ml.script_process import terminate
 
 PORT = "7777"
 """On the first host, where torch's processes meet; the toolkit's."""
@@ -35,16 +36,17 @@ _UNWRITTEN = {
     "sagemaker_pytorch_xla_multi_worker_enabled": "pytorchxla",
     "sagemaker_multi_worker_mirrored_strategy_enabled": "multi_worker_mirrored_strategy",
 }
-_TAG = re.compile(rb"^\[\d+,(\d+)\]<(stdout|stderr|stddiag)>:")
+_TAG = re.compile(rb"\[\d+,(\d+)\]<(\w+)>:")
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What to run on this host; `line` is what is made of each line that it says."""
+    """What to run on this host; `line` is what is made of each line that it says, and `end` how it is asked to end."""
 
     command: Sequence[str]
     variables: Mapping[str, str] = field(default_factory=dict)
     line: Callable[[bytes], bytes] | None = None
+    end: Callable[[int], None] = terminate
 
 
 def launch(environment: Environment, script: Sequence[str]) -> Launch:
@@ -63,7 +65,8 @@ def launch(environment: Environment, script: Sequence[str]) -> Launch:
     if environment.current_host != cluster["master_hostname"]:
         return Launch(mpi.WAIT, meeting)
     count = _per_host(environment)
-    return Launch(_mpirun(environment, script, count), {**meeting, "SHELL": "/bin/sh"}, prefixer(count))
+    command, variables = _mpirun(environment, script, count), {**meeting, "SHELL": "/bin/sh"}
+    return Launch(command, variables, prefixer(count), mpi.end_processes)
 
 
 def _meeting(first: str, interface: str) -> dict[str, str]:
@@ -130,9 +133,9 @@ def _mpirun(environment: Environment, script: Sequence[str], count: int) -> list
         *("-bind-to", "none", "-map-by", "slot"),
         *("-mca", "pml", "ob1", "-mca", "btl", "^openib", "-mca", "btl_vader_single_copy_mechanism", "none"),
         *("-mca", "orte_abort_on_non_zero_status", "1"),
-        # A script that is asked to end may write its model first; Open MPI alone would give it a second.
-        *("-mca", "odls_base_sigkill_timeout", str(mpi.GRACE)),
         *("-x", f"NCCL_DEBUG={known.NCCL_DEBUG}"),
+        # mpirun tags what a process writes at a time: that must be whole lines.
+        *("-x", "PYTHONUNBUFFERED="),
         *further,
         *python,
         *script[1:],
@@ -154,7 +157,11 @@ def prefixer(per_host: int) -> Callable[[bytes], bytes]:
     """From `[1,3]<stdout>:` to `[1,mpirank:3,algo-2]<stdout>:`, as the toolkit has it in the log."""
 
     def prefixed(line: bytes) -> bytes:
-        return _TAG.sub(lambda tag: _prefix(int(tag[1]), tag[2].decode(), per_host), line)
+        tag = _TAG.match(line)
+        if tag is None:
+            return line
+        # What was written in pieces has the tag before each.
+        return _prefix(int(tag[1]), tag[2].decode(), per_host) + line.replace(tag[0], b"")
 
     return prefixed
 

@@ -17,14 +17,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
+from pathlib import Path
 
 PORT = 7778
 PATIENCE = 600.0
 """Seconds for which the first host waits for another to be there."""
-GRACE = 60
-"""Seconds from SIGTERM to SIGKILL for the processes."""
 SECRET = "GROUNDFOG_JOB_SECRET"  # noqa: S105  the variable's name
 WAIT = [sys.executable, "-m", "groundfog.opt_ml.mpi", "wait"]
 ASK = f"{sys.executable} -m groundfog.opt_ml.mpi ask"
@@ -41,9 +41,9 @@ def wait(name: str = "", port: int = PORT) -> int:
     signal.signal(signal.SIGTERM, _leave)
     with Listener((name or socket.gethostname(), port), authkey=_secret()) as listener, _accept(listener) as asking:
         command = asking.recv_bytes().decode()
-        daemon = subprocess.Popen(["/bin/sh", "-c", command], start_new_session=True)
-        # mpirun is asked to end as well, and sees to it that its daemon does; unless it is gone.
-        signal.signal(signal.SIGTERM, lambda *_: _end_later(daemon))
+        # What its processes say, mpirun says on the first host.
+        daemon = subprocess.Popen(["/bin/sh", "-c", command], stdout=subprocess.DEVNULL, start_new_session=True)
+        signal.signal(signal.SIGTERM, lambda *_: end_processes(daemon.pid))
         threading.Thread(target=_end_with, args=(asking, daemon), daemon=True).start()
         code = daemon.wait()
         with contextlib.suppress(OSError):
@@ -60,6 +60,22 @@ def ask(host: str, command: str, port: int = PORT) -> int:
         except EOFError:
             print(f"{host} is gone.", file=sys.stderr, flush=True)  # noqa: T201
             return 1
+
+
+def end_processes(launcher: int) -> None:
+    """Ask the processes that mpirun or its daemon has started on this host to end, not the launcher: that would leave
+    them a second for it. Once they have ended, so does the launcher."""
+    for process in _below(launcher):
+        with contextlib.suppress(OSError):
+            if b"\0OMPI_COMM_WORLD_RANK=" in Path(f"/proc/{process}/environ").read_bytes():
+                os.kill(process, signal.SIGTERM)
+
+
+def _below(process: int) -> Iterator[int]:
+    with contextlib.suppress(OSError):
+        for child in map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split()):
+            yield child
+            yield from _below(child)
 
 
 def _connect(host: str, port: int) -> Connection:
@@ -83,16 +99,6 @@ def _accept(listener: Listener) -> Connection:
 def _end_with(asking: Connection, daemon: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(EOFError, OSError):
         asking.recv_bytes()
-    _end(daemon)
-
-
-def _end_later(daemon: subprocess.Popen[bytes]) -> None:
-    timer = threading.Timer(GRACE + 10, _end, [daemon])
-    timer.daemon = True
-    timer.start()
-
-
-def _end(daemon: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(daemon.pid, signal.SIGTERM)
 

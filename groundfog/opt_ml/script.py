@@ -52,7 +52,7 @@ def _train(environment: Environment) -> None:
     variables = {**os.environ, **environment.to_variables(), **launched.variables, **own}
     if environment.log_level <= script_environment.INFO:
         _say(launched.command)
-    run(launched.command, folder=code, variables=variables, change=launched.line)
+    run(launched.command, folder=code, variables=variables, change=launched.line, end=launched.end)
 
 
 def command(code: Path, entry_point: str, arguments: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -12,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 MOST_LINES = 200
 """Of standard error that are looked at when the script has failed."""
@@ -39,11 +40,24 @@ class ScriptFailed(Exception):
         super().__init__("\n".join([*lines, f'Command "{shlex.join(command)}"']))
 
 
-def run(command: Sequence[str], *, folder: Path, variables: Mapping[str, str], change: Line | None = None) -> None:
-    """Until it has ended; `change` makes of each line what is passed on. Raises ScriptFailed for an exit code not 0."""
+def terminate(process: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signal.SIGTERM)
+
+
+def run(
+    command: Sequence[str],
+    *,
+    folder: Path,
+    variables: Mapping[str, str],
+    change: Line | None = None,
+    end: Callable[[int], None] = terminate,
+) -> None:
+    """Until it has ended; `change` makes of each line what is passed on, and `end` asks the process to end. Raises
+    ScriptFailed for an exit code that is not 0."""
     out = None if change is None else subprocess.PIPE
     process = subprocess.Popen(command, cwd=folder, env=dict(variables), stdout=out, stderr=subprocess.PIPE)
-    before = signal.signal(signal.SIGTERM, lambda *_: _pass_on(process))
+    before = signal.signal(signal.SIGTERM, lambda *_: end(process.pid) if process.poll() is None else None)
     lines: deque[str] = deque(maxlen=MOST_LINES)
     streams = [(process.stderr, sys.stderr.buffer, lines), (process.stdout, sys.stdout.buffer, None)]
     listeners = [threading.Thread(target=_listen, args=(*one, change), daemon=True) for one in streams if one[0]]
@@ -77,11 +91,6 @@ def _of_one_process(lines: list[str]) -> list[str]:
     marked = [(mark[0], line[mark.end() :]) for line in lines if (mark := _PROCESS.match(line))]
     first = next((mark.strip() for mark, line in marked if mark.strip() and _TRACEBACK in line), "")
     return [line for mark, line in marked if mark.strip() == first] if first else lines
-
-
-def _pass_on(process: subprocess.Popen[Any]) -> None:
-    if process.poll() is None:
-        process.terminate()
 
 
 def _listen(stream: IO[bytes], out: IO[bytes], lines: deque[str] | None, change: Line | None) -> None:
