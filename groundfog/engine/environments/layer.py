@@ -72,8 +72,13 @@ class Layer:
         if made.returncode:
             raise Unfit(f"{python.executable} makes no virtual environment: {made.stderr.strip()[-300:]}")
         sharing.link(shared, self.folder / "shared")
+        # From a wheel it works too, but must be compiled each time.
+        for part in python.pip.glob("pip-*.dist-info") if python.pip.is_dir() else ():
+            (self.folder / "shared" / "pip").symlink_to(python.pip / "pip")
+            (self.folder / "shared" / part.name).symlink_to(part)
         sites = [layer.installed / python.site_packages for layer in (self, *below)]
-        plain = [self.folder / "shared", *(layer.folder / "shared" for layer in below), python.pip]
+        plain = [self.folder / "shared", *(layer.folder / "shared" for layer in below)]
+        plain += [python.pip] if python.pip.is_file() else []
         lines = [*(f"import site; site.addsitedir({str(site)!r})" for site in sites), *map(str, plain)]
         (self.folder / python.site_packages / "groundfog.pth").write_text("\n".join(lines) + "\n")
         for name in ("pip", "pip3"):

@@ -24,14 +24,16 @@ _ASK = """
 import ensurepip, json, os, sys, venv
 executable = getattr(sys, "_base_executable", None) or sys.executable
 bundled = os.path.join(os.path.dirname(ensurepip.__file__), "_bundled")
-wheels = [os.path.join(bundled, name) for name in sorted(os.listdir(bundled)) if name.startswith("pip-")]
-print(json.dumps([os.path.realpath(executable), list(sys.version_info[:3]), sys.base_prefix, wheels[-1]]))
+found = [os.path.join(bundled, name) for name in sorted(os.listdir(bundled)) if name.startswith("pip-")]
+site = os.path.join(sys.base_prefix, "lib", "python%d.%d" % sys.version_info[:2], "site-packages")
+found += [site] * os.path.isdir(os.path.join(site, "pip"))
+print(json.dumps([os.path.realpath(executable), list(sys.version_info[:3]), sys.base_prefix, found[-1]]))
 """
 
 
 @dataclass(frozen=True)
 class Python:
-    """`pip` is the wheel that comes with it."""
+    """`pip` is where it is installed for this Python, and else the wheel that comes with it."""
 
     executable: Path
     version: tuple[int, int, int]

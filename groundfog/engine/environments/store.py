@@ -19,7 +19,7 @@ from groundfog.engine.environments.pythons import Python
 from groundfog.engine.environments.recipe import Environment, Recipe, digest
 from groundfog.engine.launch import Launcher
 
-_FORM = 1
+_FORM = 2
 """Another whenever layers are made otherwise, so that older ones are not taken for them."""
 _GLANCE = 0.1
 
