@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from served import Server
+from test_word_pronunciation import VOCABULARY, record
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = HERE.parents[1] / ".clients"
@@ -38,7 +39,8 @@ class Told:
     @property
     def result(self) -> Any:
         """The script's last line, which is JSON."""
-        return json.loads(self.text.strip().splitlines()[-1])
+        last = self.text.strip().splitlines()[-1]
+        return json.loads(last[last.index("{") :])  # an SDK that draws on the terminal ends without a line break
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +57,23 @@ def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("numbers")
     (folder / "numbers.txt").write_text("1\n2\n3\n4\n")
     return folder
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    """A folder for each of seq2seq's channels."""
+    lines = b"".join(record(source=[4, 5 + number], target=[5 + number, 4]) for number in range(6))
+    vocabulary = json.dumps(VOCABULARY).encode()
+    for file, body in {
+        "train/a.rec": lines,
+        "validation/b.rec": lines,
+        "vocab/vocab.src.json": vocabulary,
+        "vocab/vocab.trg.json": vocabulary,
+    }.items():
+        place = tmp_path / "toy" / file
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(body)
+    return tmp_path / "toy"
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """Version 2 of the SageMaker Python SDK, as its users' scripts and notebooks use it."""
 
-import json
 import re
 from pathlib import Path
 
 import pytest
-from test_word_pronunciation import VOCABULARY, record
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.clients
@@ -23,23 +21,6 @@ def test_the_default_bucket_and_the_execution_role_are_found(tell, numbers):
         "note": "hello",
     }
     assert told.left == ""
-
-
-@pytest.fixture
-def toy(tmp_path):
-    """A folder for each of seq2seq's channels."""
-    lines = b"".join(record(source=[4, 5 + number], target=[5 + number, 4]) for number in range(6))
-    vocabulary = json.dumps(VOCABULARY).encode()
-    for file, body in {
-        "train/a.rec": lines,
-        "validation/b.rec": lines,
-        "vocab/vocab.src.json": vocabulary,
-        "vocab/vocab.trg.json": vocabulary,
-    }.items():
-        place = tmp_path / "toy" / file
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(body)
-    return tmp_path / "toy"
 
 
 def test_a_built_in_algorithm_is_trained_served_and_told_of_as_it_fails(tell, toy):
