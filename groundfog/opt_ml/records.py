@@ -66,12 +66,16 @@ def recordio(stream: BinaryIO) -> Iterator[bytes]:
     parts: list[bytes] = []
     before, number, position = None, 1, 0
     while header := stream.read(_HEADER.size):
-        place = f"record {number} at byte {position}"
-        flag, length = _flag_and_length(header, place)
-        if flag not in _FOLLOWERS[before]:
-            raise RecordError(f"{place}: a part with the flag {flag} cannot stand here")
+        if len(header) < _HEADER.size:
+            raise _cut_off(number, position, _HEADER.size, len(header))
+        magic, word = _HEADER.unpack(header)
+        flag, length = word >> 29, word & LONGEST_PART
+        if magic != MAGIC or flag not in _FOLLOWERS[before]:
+            raise _no_part(number, position, magic, flag)
         padded = -(-length // 4) * 4
-        body = _exactly(stream, padded, place)
+        body = _some(stream, padded)
+        if len(body) < padded:
+            raise _cut_off(number, position, length, len(body))
         position += _HEADER.size + padded
         if flag == _WHOLE:
             number += 1
@@ -86,29 +90,20 @@ def recordio(stream: BinaryIO) -> Iterator[bytes]:
         raise RecordError(f"record {number}: the data ends before its last part; was it cut off?")
 
 
-def _flag_and_length(header: bytes, place: str) -> tuple[int, int]:
-    if len(header) < _HEADER.size:
-        raise RecordError(f"{place}: {len(header)} bytes are left, and a header has {_HEADER.size}; was it cut off?")
-    magic, word = _HEADER.unpack(header)
-    if magic != MAGIC:
-        raise RecordError(f"{place}: expected RecordIO's magic word {MAGIC.hex()} and found {magic.hex()}")
-    return word >> 29, word & LONGEST_PART
-
-
 def tfrecords(stream: BinaryIO, crc: Crc | None) -> Iterator[bytes]:
     """`crc` is CRC-32C, by which every record is checked; None: it is not. Raises RecordError."""
     number, position = 1, 0
     while header := stream.read(_LENGTH.size):
-        place = f"record {number} at byte {position}"
         if len(header) < _LENGTH.size:
-            raise RecordError(f"{place}: {len(header)} bytes are left, and a TFRecord begins with {_LENGTH.size}")
+            raise _cut_off(number, position, _LENGTH.size, len(header))
         length, check = _LENGTH.unpack(header)
         if crc is not None and _masked(crc(header[:8])) != check:
-            raise RecordError(f"{place}: the CRC of its length is wrong; is this a TFRecord file?")
-        body = _exactly(stream, length, place)
-        (check,) = _CRC.unpack(_exactly(stream, _CRC.size, place))
-        if crc is not None and _masked(crc(body)) != check:
-            raise RecordError(f"{place}: the CRC of its {length} bytes is wrong; they are damaged")
+            raise RecordError(f"{_place(number, position)}: the CRC of its length is wrong; is this a TFRecord file?")
+        body, end = _some(stream, length), stream.read(_CRC.size)
+        if len(end) < _CRC.size:
+            raise _cut_off(number, position, length + _CRC.size, len(body) + len(end))
+        if crc is not None and _masked(crc(body)) != _CRC.unpack(end)[0]:
+            raise RecordError(f"{_place(number, position)}: the CRC of its {length} bytes is wrong; they are damaged")
         number, position = number + 1, position + _LENGTH.size + length + _CRC.size
         yield body
 
@@ -130,15 +125,29 @@ def text_lines(stream: BinaryIO) -> Iterator[bytes]:
         yield line[:-2] if line.endswith(b"\r\n") else line.rstrip(b"\n")
 
 
-def _exactly(stream: BinaryIO, count: int, place: str) -> bytes:
+def _some(stream: BinaryIO, count: int) -> bytes:
+    """As many bytes, unless the stream ends before."""
     if count <= _STEP:
-        body = stream.read(count)
-    else:
-        pieces, missing = [], count
-        while missing > 0 and (piece := stream.read(min(missing, _STEP))):
-            pieces.append(piece)
-            missing -= len(piece)
-        body = b"".join(pieces)
-    if len(body) < count:
-        raise RecordError(f"{place}: it says {count} bytes and the data ends after {len(body)}; was it cut off?")
-    return body
+        return stream.read(count)
+    pieces, missing = [], count
+    while missing > 0 and (piece := stream.read(min(missing, _STEP))):
+        pieces.append(piece)
+        missing -= len(piece)
+    return b"".join(pieces)
+
+
+def _place(number: int, position: int) -> str:
+    return f"record {number} at byte {position}"
+
+
+def _cut_off(number: int, position: int, wanted: int, there: int) -> RecordError:
+    return RecordError(
+        f"{_place(number, position)}: it has {wanted} bytes and the data ends after {there}; was it cut off?"
+    )
+
+
+def _no_part(number: int, position: int, magic: bytes, flag: int) -> RecordError:
+    place = _place(number, position)
+    if magic != MAGIC:
+        return RecordError(f"{place}: expected RecordIO's magic word {MAGIC.hex()} and found {magic.hex()}")
+    return RecordError(f"{place}: a part with the flag {flag} cannot stand here")

@@ -95,7 +95,11 @@ def test_binary_records_stay_what_they_are_even_if_large(server, s3, prefix, rec
     [
         ({"a": b"1"}, ("--shards", "2"), "holds 1 objects, and 2 shards want at least one each: say what records they"),
         ({"a": b"1"}, ("--shards", "2", "--records", "lines"), "holds fewer records than 2 shards want"),
-        ({"a": b"1"}, ("--shards", "1", "--records", "tfrecord"), "in/a: record 1 at byte 0: 1 bytes are left"),
+        (
+            {"a": b"1"},
+            ("--shards", "1", "--records", "tfrecord"),
+            "in/a: record 1 at byte 0: it has 12 bytes and the data ends after 1",
+        ),
         ({"a": b"1"}, ("--shards", "21"), "Invalid value for '--shards': 21 is not in the range 1<=x<=20."),
         ({"a": b"1"}, ("--shards", "1", "--hosts", "2"), "--hosts needs --records"),
         ({}, ("--shards", "1"), "holds 0 objects"),
