@@ -43,7 +43,7 @@ _HEADED = ("question", "context", "inputs")
 
 def model_fn(model_dir: str) -> Any:
     where = os.environ.get("HF_MODEL_ID") or model_dir
-    task = os.environ.get("HF_TASK") or _task(Path(model_dir))
+    task = os.environ.get("HF_TASK") or task_of(Path(model_dir))
     pipeline = importlib.import_module("transformers").pipeline
     beside = {"feature_extractor" if task in _FEATURES else "tokenizer": where}
     return pipeline(task=task, model=where, device=_device(), **beside)
@@ -85,7 +85,7 @@ def output_fn(prediction: Any, accept: str) -> str | bytes:
     raise Unsupported(accept)
 
 
-def _task(model_dir: Path) -> str:
+def task_of(model_dir: Path) -> str:
     config = model_dir / "config.json"
     if not config.is_file():
         raise ValueError(
