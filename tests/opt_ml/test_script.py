@@ -14,7 +14,10 @@ from groundfog.opt_ml.layout import Layout
 from groundfog.opt_ml.script_process import LONGEST_MESSAGE, ScriptFailed, last_words
 
 OPT_ML = Path(__file__).parents[2] / "groundfog" / "opt_ml"
-IN_ANY_PYTHON = ["script", "script_environment", "script_process", "install", "entrypoint", "layout", "run"]
+IN_ANY_PYTHON = [
+    *("script", "script_environment", "script_process", "install", "entrypoint", "layout", "run"),
+    *("distribution", "mpi"),
+]
 
 
 @pytest.fixture
@@ -136,6 +139,11 @@ TRACEBACK = [
         (["before", *TRACEBACK], "KeyError: 1"),
         ([*TRACEBACK, "", "During handling", *TRACEBACK[:-1], "ValueError: 2", "more"], "ValueError: 2\nmore"),
         (TRACEBACK[:1], "Traceback (most recent call last):"),
+        (
+            ["[rank0]: ready", *(f"[rank1]: {line}" for line in TRACEBACK), *TRACEBACK[:-1], "ChildFailed: x"],
+            "KeyError: 1",
+        ),
+        (["[1,0]<stderr>:ready", *(f"[1,1]<stderr>:{line}" for line in TRACEBACK), "mpirun aborts"], "KeyError: 1"),
     ],
 )
 def test_the_last_words_are_the_exception_and_what_follows(lines: list[str], words: str) -> None:
