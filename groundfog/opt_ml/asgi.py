@@ -59,9 +59,10 @@ def server(application: Application) -> uvicorn.Server:
 
 
 def sockets(layout: Layout) -> list[socket.socket]:
+    """Bound, and not listening yet: who connects before the model is loaded is refused."""
     port = os.environ.get("SAGEMAKER_BIND_TO_PORT")
     here = [_unix(layout.socket)]
-    return [*here, socket.create_server(("127.0.0.1", int(port)))] if port else here
+    return [*here, _loopback(int(port))] if port else here
 
 
 def _unix(path: Path) -> socket.socket:
@@ -71,6 +72,13 @@ def _unix(path: Path) -> socket.socket:
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     here.bind(f"/proc/self/fd/{folder}/{path.name}")
     os.close(folder)
+    return here
+
+
+def _loopback(port: int) -> socket.socket:
+    here = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    here.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    here.bind(("127.0.0.1", port))
     return here
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from groundfog.opt_ml import asgi
+from groundfog.opt_ml import asgi, siblings
 from groundfog.opt_ml.asgi import Message, Receive, Refused, Send
 from groundfog.opt_ml.layout import Layout
 
@@ -57,13 +57,23 @@ class Predictor(Protocol[Instance, Answer, ReplyFormat]):
 
 
 def serve(load: Callable[[Path], Predictor[Any, Any, Any]]) -> None:
-    """Load from the model folder, answer requests until SIGTERM, finish what runs, exit with 0."""
+    """Load from the model folder, answer requests until SIGTERM, finish what runs, exit with 0.
+
+    `SAGEMAKER_MODEL_SERVER_WORKERS` says in how many processes, each with a model of its own: usually one, since
+    requests that wait together are answered together.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     layout = Layout.here()
-    predictor = load(layout.model)
-    log.info("The model is loaded: ready to predict.")
-    asgi.server(Host(predictor)).run(sockets=asgi.sockets(layout))
+    sockets = asgi.sockets(layout)
+    workers = int(os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS") or "1")
+
+    def work() -> None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        predictor = load(layout.model)
+        log.info("The model is loaded: ready to predict.")
+        asgi.server(Host(predictor)).run(sockets=sockets)
+
+    siblings.run(workers, work) if workers > 1 else work()
 
 
 class Host:

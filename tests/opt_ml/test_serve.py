@@ -126,6 +126,8 @@ class Served:
     def __init__(self, folder: Path, **environment: str) -> None:
         self.base = folder / ("d" * 60) / ("e" * 60)
         (self.base / "model").mkdir(parents=True)
+        if environment.pop("BROKEN", None):
+            (self.base / "model" / "broken").touch()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mirror_model", "serve"],
             env=os.environ | {"SAGEMAKER_BASE_DIR": str(self.base), "PYTHONPATH": str(MODELS)} | environment,
@@ -228,6 +230,28 @@ def test_what_runs_is_finished_after_sigterm(own_served: Served) -> None:
     assert own_served.process.wait(10) == 0
     asking.join()
     assert answers == [(200, b"5.0:peels")]
+
+
+def test_several_processes_answer_and_one_that_is_killed_is_replaced(tmp_path: Path) -> None:
+    served = Served(tmp_path, SAGEMAKER_MODEL_SERVER_WORKERS="2")
+    try:
+        served.wait_until_ready()
+        first = served.ask("POST", "/invocations", b"pid:")[1]
+        os.kill(int(first), signal.SIGKILL)
+        seen = {served.ask("POST", "/invocations", b"pid:")[1] for _ in range(20)}
+        assert first not in seen
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(10) == 0
+        assert not any(Path(f"/proc/{int(pid)}").exists() for pid in seen)
+    finally:
+        served.process.kill()
+        served.process.communicate()
+
+
+def test_several_processes_end_where_the_model_cannot_be_loaded(tmp_path: Path) -> None:
+    served = Served(tmp_path, SAGEMAKER_MODEL_SERVER_WORKERS="2", BROKEN="1")
+    assert served.process.wait(20) == 1
+    assert b"these weights are for another model" in served.process.communicate()[1]
 
 
 def test_nobody_answers_before_the_model_is_loaded(tmp_path: Path) -> None:

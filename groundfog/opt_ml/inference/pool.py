@@ -19,7 +19,7 @@ from groundfog.opt_ml.inference import frames
 from groundfog.opt_ml.inference.handler import fault
 
 _HOPELESS = 3
-"""So many workers in a row that could not load the model, and the pool is broken."""
+"""So many workers in a row that could not load a model that others had loaded, and the pool is broken."""
 _AHEAD = 16
 """Frames of an answer that wait for a slow reader before the worker has to wait too."""
 
@@ -159,7 +159,7 @@ class Pool:
     async def _keep(self) -> None:
         """A worker, and after it the next; ends where they cannot load the model."""
         unloaded = 0
-        while unloaded < _HOPELESS:
+        while unloaded < (_HOPELESS if self._ready.is_set() else 1):
             worker = await Worker.start(self._command)
             try:
                 if not await worker.is_ready():
