@@ -66,14 +66,31 @@ def test_a_file_is_sent_once_it_rests_and_again_when_it_changed(
     assert kept(objects) == {}
     mirroring.send()
     assert kept(objects) == {"job/a": b"half and half"}
-    (folder / "b").write_bytes(b"new")
-    (folder / "b").replace(folder / "a")
+    (folder / "a").write_bytes(b"new")
     mirroring.send()
     mirroring.send()
     assert kept(objects) == {"job/a": b"new"}
     (folder / "a").unlink()
     mirroring.send()
     assert kept(objects) == {"job/a": b"new"}
+
+
+def test_a_file_that_is_put_in_place_as_a_whole_need_not_rest(objects: Objects, directory: Path, folder: Path) -> None:
+    mirroring = Mirroring(objects, MIRROR, directory)
+    for said in (b"1", b"2", b"3"):
+        (folder / "new").write_bytes(said)
+        os.link(folder / "new", directory / f"keeps-its-number-{said.decode()}")
+        (folder / "new").replace(folder / "a")
+        mirroring.send()
+        assert kept(objects) == ({"job/a": said} if said != b"1" else {})
+
+
+def test_a_file_that_never_rests_is_sent_in_the_end(objects: Objects, directory: Path, folder: Path) -> None:
+    mirroring = Mirroring(objects, MIRROR, directory)
+    for number in range(30):
+        (folder / "log").write_bytes(b"x" * number)
+        mirroring.send()
+    assert 5 < len(kept(objects)["job/log"]) < 30
 
 
 def test_what_grows_is_sent_as_it_is(objects: Objects, directory: Path, folder: Path) -> None:

@@ -17,6 +17,7 @@ from groundfog.engine.resources import Document
 
 _BLOCK = 1 << 20
 _LONGEST_KEY = 1024
+_MOST_ROUNDS = 3
 _PLACES = {
     "/opt/ml/checkpoints": "opt_ml/checkpoints",
     "/opt/ml/model": "opt_ml/model",
@@ -73,7 +74,8 @@ class Mirroring:
         digest = hashlib.sha256(json.dumps([mirror.path, mirror.bucket, mirror.prefix]).encode()).hexdigest()[:8]
         self._notes = directory / f"mirror-{digest}.json"
         self._sent = self._read()
-        self._seen: dict[str, Mark] = {}
+        self._seen: dict[str, tuple[Mark, int]] = {}
+        """Of what waits to be sent: what it was like in the last round, and for how many rounds it waits."""
         self._unwritten = False
 
     @property
@@ -109,12 +111,21 @@ class Mirroring:
     def _consider(self, found: Found, last: bool) -> None:
         if self._sent.get(found.name) == found.mark or len(self._key(found.name).encode()) > _LONGEST_KEY:
             return
-        rests = self._seen.get(found.name) == found.mark
-        self._seen[found.name] = found.mark
-        if rests or last or self._mirror.grows:
+        if self._is_complete(found) or last or self._mirror.grows:
             # What is no file any more, or may not be read, is left alone: the program may do with it what it likes.
             with contextlib.suppress(FileNotFoundError, PermissionError):
                 self._send_one(found, complete=not self._mirror.grows)
+
+    def _is_complete(self, found: Found) -> bool:
+        """As far as one can tell: it has not changed for a round, or was put in the place of another as a whole.
+
+        One that never rests is sent all the same in the end.
+        """
+        before, rounds = self._seen.get(found.name, (self._sent.get(found.name), 0))
+        self._seen[found.name] = found.mark, rounds + 1
+        if before is None:
+            return False
+        return before == found.mark or before[0] != found.mark[0] or rounds >= _MOST_ROUNDS
 
     def _send_one(self, found: Found, *, complete: bool) -> None:
         with found.opened() as file, self._objects.draft() as draft:
@@ -127,6 +138,7 @@ class Mirroring:
                 return
             self._objects.keep(draft, self._mirror.bucket, self._key(found.name))
             self._sent[found.name], self._unwritten = mark_of(status), True
+            self._seen.pop(found.name, None)
 
     def _fetch_one(self, found: Object, folder: Path) -> None:
         relative = found.key.removeprefix(self._mirror.prefix)
