@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     "account",
     "region",
     "jobs_at_once",
+    "most_instances",
     "launcher",
     "ray_address",
     "reached_at",
