@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     "launcher",
     "ray_address",
     "reached_at",
+    "environments",
+    "environments_room",
     "sandbox",
     "network",
     "job_memory",
