@@ -18,6 +18,8 @@
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo.html
 """
 
+from __future__ import annotations
+
 import json
 import os
 from dataclasses import dataclass
@@ -30,7 +32,7 @@ class Layout:
     root: Path
 
     @classmethod
-    def here(cls) -> "Layout":
+    def here(cls) -> Layout:
         """Where this program was started: `/opt/ml`, or `SAGEMAKER_BASE_DIR` where that is no mount of its own."""
         return cls(Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")))
 

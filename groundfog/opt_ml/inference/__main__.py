@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def main() -> None:
     parser.add_argument("--python", default=sys.executable, help="what runs the user's code")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     worker = str(Path(__file__).with_name("worker.py"))
     sys.exit(asyncio.run(_serve([given.python, worker, given.toolkit])))
 
@@ -36,6 +38,8 @@ async def _serve(command: list[str]) -> int:
     try:
         if not await pool.is_ready():
             return 1
+        # From here on uvicorn stops as is proper; afterwards it hands the signal on to whom it had before.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         logging.info("The model is loaded: ready to predict.")
         server = asgi.server(Front(pool))
         serving = asyncio.ensure_future(server.serve(sockets=asgi.sockets(Layout.here())))

@@ -18,12 +18,13 @@ def load(layout: Layout) -> ModuleType | None:
 
     Raises FileNotFoundError where one is named and is not there, and what the module raises.
     """
-    folders, program = _folders(layout), os.environ.get("SAGEMAKER_PROGRAM") or _USUAL
+    named = os.environ.get("SAGEMAKER_PROGRAM")
+    folders, program = _folders(layout), named or _USUAL
     found = next((folder for folder in folders if (folder / _file(program)).is_file()), None)
     if found is None:
-        if program != _USUAL:
+        if named:
             looked = " or ".join(map(str, folders))
-            raise FileNotFoundError(f"SAGEMAKER_PROGRAM names {program}, and there is none in {looked}.")
+            raise FileNotFoundError(f"SAGEMAKER_PROGRAM names {named}, and there is none in {looked}.")
         return None
     sys.path.insert(0, str(found))
     return importlib.import_module(_file(program)[: -len(".py")].replace("/", "."))
