@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from engine.hosts import PROGRAMS, log_of, program, wait_for_the_end
+from engine.hosts import PROGRAMS, log_of, wait_for_the_end
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundfog.engine.launch import Host
+from groundfog.engine.launch import Host, Program
 from groundfog.engine.launch.local import Local
 from groundfog.engine.outcomes import judge
 from groundfog.engine.sandbox import Amount, Limits, Sandbox, limits
@@ -23,7 +23,7 @@ def run(tmp_path: Path, walled: Sandbox) -> Run:
     def run(limits: Limits, *wish: str) -> tuple[Path, Host]:
         launcher = Local(tmp_path / "runs", sandbox=Sandbox(modules=[PROGRAMS], limits=limits))
         directory = launcher.make()
-        launcher.start(directory, program(*wish, trusted=False))
+        launcher.start(directory, Program(module="greedy_program", arguments=wish))
         host = wait_for_the_end(launcher, directory)
         launcher.close()
         return directory, host

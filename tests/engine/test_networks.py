@@ -6,18 +6,21 @@ import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from engine.hosts import PROGRAMS, log_of, program, wait_for_the_end, wait_until
+from engine.hosts import PROGRAMS, log_of, wait_for_the_end, wait_until
 
 from groundfog.engine.launch import Program
 from groundfog.engine.launch.local import Local
 from groundfog.engine.sandbox import Door, Sandbox
 
 PORT = 4321
+
+
+def program(*wish: str, **further: object) -> Program:
+    return Program(module="network_program", arguments=wish, **further)  # type: ignore[arg-type]
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -87,7 +90,7 @@ def test_the_hosts_of_a_job_find_each_other_by_name_and_no_other_job_does(launch
     directories = [launcher.make() for _ in names]
     for name, directory in zip(names, directories, strict=True):
         neighbour = "" if name == "algo-1" else str(directories[0])
-        one = program("meet", ",".join(names), host=name, hosts=names, neighbour=neighbour, trusted=False)
+        one = program("meet", ",".join(names), host=name, hosts=names, neighbour=neighbour)
         launcher.start(directory, one)
     stranger = launcher.make()
     launcher.start(stranger, program("find_hosts", "10.0.0.2", "10.0.0.3", "algo-2", hosts=("algo-1", "algo-2")))
@@ -100,12 +103,10 @@ def test_the_hosts_of_a_job_find_each_other_by_name_and_no_other_job_does(launch
     assert launcher.interface(Program(module="m", arguments=())) == "eth0"
 
 
-def test_a_host_without_its_neighbour_fails_and_says_so(
-    launcher: Local, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_host_without_its_neighbour_fails_and_says_so(launcher: Local, tmp_path: Path) -> None:
     directory = launcher.make()
-    one = program("succeed", host="algo-2", hosts=("algo-1", "algo-2"), neighbour=str(tmp_path / "gone"))
-    launcher.start(directory, replace(one, trusted=False))
+    one = program("find_hosts", host="algo-2", hosts=("algo-1", "algo-2"), neighbour=str(tmp_path / "gone"))
+    launcher.start(directory, one)
     host = wait_for_the_end(launcher, directory)
     assert host.exit_code == 126
     assert log_of(directory) == ["The network of this host could not be made: The job's first host has no network."]

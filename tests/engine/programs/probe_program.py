@@ -3,16 +3,11 @@
 
 import importlib
 import json
-import multiprocessing
 import os
 import signal
-import socket
 import sys
 import threading
 import time
-import urllib.request
-from collections.abc import Callable
-from multiprocessing import shared_memory
 from pathlib import Path
 
 from metric_wishes import count_epochs  # noqa: F401
@@ -138,90 +133,11 @@ def use_boto3() -> None:
         time.sleep(0.1)
 
 
-def fetch(*ports: str) -> None:
-    """What is said at each of these ports of the loopback; nothing where nobody is."""
-    for port in ports:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as answer:
-                print(port, answer.read().decode())
-        except OSError:
-            print(port, "nobody")
-
-
-def fetch_twice(port: str) -> None:
-    """Once while the server is there, and once when it was told to go on."""
-    for turn in range(2):
-        while turn and not (HERE / "model" / "go").exists():
-            time.sleep(0.01)
-        if turn:
-            print("asking again")
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20).read()
-        print("fetched")
-
-
-def meet(names: str, port: str = "5000") -> None:
-    """Each host greets each, at the name that it has in the job."""
-    me, hosts = socket.gethostname(), names.split(",")
-    with socket.create_server(("", int(port)), backlog=len(hosts)) as listening:
-        for host in hosts:
-            _persist(lambda host=host: socket.create_connection((host, int(port)), timeout=10)).sendall(me.encode())
-        heard = sorted(listening.accept()[0].recv(100).decode() for _ in hosts)
-    print(json.dumps({"me": me, "heard": heard, "interfaces": [name for _, name in socket.if_nameindex()]}))
-
-
-def find_hosts(*names: str) -> None:
-    """Which of these answer."""
-    print([name for name in names if _is_there(name)])
-
-
-def _is_there(name: str) -> bool:
-    try:
-        socket.create_connection((name, 5000), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-def _persist(attempt: Callable[[], socket.socket]) -> socket.socket:
-    for _ in range(200):
-        try:
-            return attempt()
-        except OSError:
-            time.sleep(0.1)
-    return attempt()
-
-
-def fill_memory(in_a_child: str = "") -> None:
-    if in_a_child and os.fork():
-        os.wait()
-        raise SystemExit(9)
-    taken = []
-    while len(taken) < 1000:
-        taken.append(bytearray(os.urandom(1 << 10)) * (8 << 10))
-
-
-def fill_disk() -> None:
-    with (HERE / "model" / "weights").open("wb") as file:
-        for _ in range(30_000):
-            file.write(bytes(1 << 20))
-            time.sleep(0.001)
-
-
-def multiply() -> None:
-    """As many processes as there may be."""
-    count = 0
-    try:
-        while count < 5000:
-            if os.fork() == 0:
-                time.sleep(60)
-                os._exit(0)
-            count += 1
-    except OSError:
-        print("no more than", count)
-
-
 def share() -> None:
     """Memory and a lock, between processes."""
+    import multiprocessing
+    from multiprocessing import shared_memory
+
     memory = shared_memory.SharedMemory(create=True, size=1 << 20)
     with multiprocessing.get_context("fork").Lock():
         memory.buf[0] = 7
