@@ -77,16 +77,20 @@ def main(*cpus: str) -> None:
     head = {"num_cpus": int(cpus[0]), "include_dashboard": False, **few}
     cluster = Nodes(initialize_head=True, head_node_args=head)
     nodes = [cluster.head_node, *(cluster.add_node(num_cpus=int(number), **few) for number in cpus[1:])]
-    print(">", json.dumps(cluster.address), flush=True)
+    _say(json.dumps(cluster.address))
     for line in sys.stdin:
         what, number = json.loads(line)
         if what == "add":
             nodes.append(cluster.add_node(num_cpus=number, **few))
-            print(">", len(nodes) - 1, flush=True)
+            _say(len(nodes) - 1)
         else:
             cluster.remove_node(nodes[number], allow_graceful=False)
-            print(">", "null", flush=True)
+            _say("null")
     cluster.shutdown()
+
+
+def _say(what: Any) -> None:
+    print(">", what, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

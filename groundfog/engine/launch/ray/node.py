@@ -2,8 +2,8 @@
 not know to be done: every method may be called twice.
 """
 
-import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -102,9 +102,7 @@ class Node:
             self._watch.kill()
         if self._door is not None:
             self._door.close()
-        with contextlib.suppress(OSError):
-            self._parcel.unlink(missing_ok=True)
-            self._folder.rmdir()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
     def _layout(self) -> Layout:

@@ -6,6 +6,7 @@ stands in the directories.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -14,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import ActorUnavailableError, RayActorError
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
 
-from groundfog.engine.errors import Unfit
 from groundfog.engine.launch.ray import parcels
 from groundfog.engine.launch.ray.desk import Desk
 from groundfog.engine.launch.ray.mirror import Mirror, Order
@@ -31,6 +31,8 @@ _SAVE_EVERY = 10.0
 """Seconds between two copies of a host's checkpoints."""
 _UNAVAILABLE = 30.0
 """Seconds in which a node that is out of reach may come back."""
+_PROMPT = 2.0
+"""Seconds in which an actor answers, if a node has it."""
 _WRITTEN = ("model", "checkpoints", "output")
 
 _log = logging.getLogger("groundfog.relay")
@@ -44,16 +46,15 @@ class Relay:
     def __init__(self, runs: Path, desk: Desk) -> None:
         self._runs, self._desk = runs, desk
         self._hosts: dict[str, asyncio.Task[None]] = {}
+        self._leaving: dict[Path, asyncio.Task[None]] = {}
         self._served = True
 
     async def run(self) -> None:
         asyncio.get_running_loop().add_reader(0, self._hear)
-        while self._served or self._hosts:
+        while self._served or self._hosts or self._leaving:
             self._desk.see()
             self._take_on()
-            for name in self._desk.dismissed:
-                await asyncio.to_thread(_dismiss, name.name)
-                name.unlink(missing_ok=True)
+            self._let_go()
             await asyncio.sleep(_GLANCE)
 
     def _hear(self) -> None:
@@ -70,20 +71,30 @@ class Relay:
             if mirror.awaited and mirror.actor not in self._hosts:
                 self._hosts[mirror.actor] = asyncio.create_task(_see_through(mirror))
 
+    def _let_go(self) -> None:
+        for note in self._desk.dismissed:
+            if note not in self._leaving:
+                self._leaving[note] = asyncio.create_task(asyncio.to_thread(_see_off, note))
+        self._leaving = {note: leaving for note, leaving in self._leaving.items() if not leaving.done()}
+
+
+def _see_off(note: Path) -> None:
+    _dismiss(note.name)
+    note.unlink(missing_ok=True)
+
 
 async def _see_through(mirror: Mirror) -> None:
     """One host, from wherever it is to its end."""
-    try:
-        await Seeing(mirror).run()
-    except Stopped:
-        mirror.end({"exit_code": 143, "because": "stopped", "started": time.time(), "ended": time.time()})
-    except (RayActorError, LookupError) as lost:
-        mirror.lose(f"{type(lost).__name__}: {lost}")
-    except FileNotFoundError:
-        pass  # It was removed.
-    except Exception as failed:
-        _log.exception("host %s", mirror.directory.name)
-        mirror.lose(f"{type(failed).__name__}: {failed}")
+    with contextlib.suppress(FileNotFoundError):  # It may be removed at any time.
+        try:
+            await Seeing(mirror).run()
+        except Stopped:
+            mirror.end({"exit_code": 143, "because": "stopped", "started": time.time(), "ended": time.time()})
+        except FileNotFoundError:
+            raise
+        except Exception as why:
+            _log.warning("host %s is lost", mirror.actor, exc_info=True)
+            mirror.lose(f"{type(why).__name__}: {why}")
     await asyncio.to_thread(_dismiss, mirror.actor)
 
 
@@ -143,6 +154,7 @@ class Seeing:
             if news.host.started is not None:
                 self._mirror.begin(news.host.started)
             if news.host.phase == "lost":
+                await self._bring_home("checkpoints")
                 raise LookupError("the program's agent is gone")
             if news.host.phase == "exited" and not news.lines:
                 return news
@@ -224,9 +236,10 @@ def _dismiss(name: str) -> None:
     except ValueError:
         return
     try:
-        ray.get(actor.remove.remote(), timeout=20)
-    except (RayActorError, ray.exceptions.GetTimeoutError, Unfit):
-        _log.warning("actor %s did not clear up", name, exc_info=True)
+        if ray.wait([actor.hello.remote()], timeout=_PROMPT)[0]:
+            ray.get(actor.remove.remote(), timeout=_UNAVAILABLE)
+    except (RayActorError, RayTaskError, GetTimeoutError):
+        _log.warning("host %s did not clear up", name, exc_info=True)
     ray.kill(actor)
 
 
