@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import zipfile
 
 import pytest
 from botocore.exceptions import ClientError
@@ -74,13 +75,29 @@ class Desk:
         return "\n".join(event["message"] for event in events)
 
 
+def wheel(name):
+    """A package of one function, as a file that pip installs without asking anybody."""
+    info, made = f"{name}-1.0.dist-info", io.BytesIO()
+    files = {
+        f"{name}.py": "def said(text):\n    return 'said: ' + text\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: story\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    files[f"{info}/RECORD"] = "".join(f"{file},,\n" for file in (*files, f"{info}/RECORD"))
+    with zipfile.ZipFile(made, "w") as archive:
+        for file, text in files.items():
+            archive.writestr(file, text)
+    return {f"{name}-1.0-py3-none-any.whl": made.getvalue()}
+
+
 def packed(files):
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz") as tar:
-        for name, text in files.items():
+        for name, content in files.items():
+            content = content if isinstance(content, bytes) else content.encode()
             member = tarfile.TarInfo(name)
-            member.size = len(text.encode())
-            tar.addfile(member, io.BytesIO(text.encode()))
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
     return archive.getvalue()
 
 
@@ -136,6 +153,19 @@ def test_a_worker_that_takes_too_long_is_ended(desk):
     with pytest.raises(desk.runtime.exceptions.ModelError, match="did not answer in 1 s"):
         desk.ask("Torch", "sleep")
     assert desk.ask("Torch", "again")[1] == b'"say: niaga"'
+
+
+def test_a_script_may_be_an_archive_of_its_own_and_finds_what_its_requirements_name(desk):
+    script = "import said\ndef model_fn(d): pass\ndef transform_fn(m, data, c, a): return said.said(data)\n"
+    source = {"serve_it.py": script, "requirements.txt": "./said-1.0-py3-none-any.whl\n", **wheel("said")}
+    desk.s3.put_object(Bucket=BUCKET, Key="sourcedir.tar.gz", Body=packed(source))
+    environment = {
+        "SAGEMAKER_PROGRAM": "serve_it.py",
+        "SAGEMAKER_SUBMIT_DIRECTORY": f"s3://{BUCKET}/sourcedir.tar.gz",
+    }
+    desk.deploy("Apart", PYTORCH, {"prefix": ""}, **environment)
+    assert desk.ask("Apart", "abc")[1] == b'said: {"text": "abc"}'
+    desk.sagemaker.delete_endpoint(EndpointName="Apart")
 
 
 def test_a_script_that_cannot_be_loaded_says_why_the_endpoint_failed(desk):
