@@ -1,10 +1,10 @@
 # %% [markdown]
 """Speech in, its text out: Wav2Vec2 fine-tuned by the HuggingFace estimator and served by a script of one's own.
 
-    pip install 'groundfog[speech]'
-    groundfog exec -- python walkthroughs/speech_recognition.py        # minutes, offline: a small network, espeak-ng
-    ... --data FOLDER                                                  # audio files, and metadata.csv: file_name,text
-    ... --hub superb --configuration asr --model-name facebook/wav2vec2-base --epochs 10    # the real thing: a GPU
+    python3 -m venv speech && speech/bin/pip install -r walkthroughs/speech_recognition.txt
+    groundfog exec -- speech/bin/python walkthroughs/speech_recognition.py     # minutes, offline: espeak-ng, a small network
+    ... --data FOLDER                                                          # your audio files, and a metadata.csv
+    ... --hub superb --configuration asr --model-name facebook/wav2vec2-base --epochs 10         # the real thing: a GPU
 
 It follows "Fine-tune and deploy a Wav2Vec2 model for speech recognition with Hugging Face and Amazon SageMaker", step
 for step, with the libraries of today; `speech/` has the scripts that run in the job and in the endpoint.

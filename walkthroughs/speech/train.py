@@ -135,6 +135,7 @@ def settings(given: argparse.Namespace) -> TrainingArguments:
         logging_steps=given.eval_steps,
         save_strategy="no",
         fp16=torch.cuda.is_available(),
+        dataloader_pin_memory=torch.cuda.is_available(),
         report_to=[],
         disable_tqdm=True,
         seed=1,
