@@ -2,7 +2,7 @@
 """Speech in, its text out: Wav2Vec2 fine-tuned by the HuggingFace estimator and served by a script of one's own.
 
     python3 -m venv speech && speech/bin/pip install -r walkthroughs/speech_recognition.txt
-    groundfog exec -- speech/bin/python walkthroughs/speech_recognition.py     # minutes, offline: espeak-ng, a small network
+    groundfog exec -- speech/bin/python walkthroughs/speech_recognition.py   # minutes, offline: a small network
     ... --data FOLDER                                                          # your audio files, and a metadata.csv
     ... --hub superb --configuration asr --model-name facebook/wav2vec2-base --epochs 10         # the real thing: a GPU
 
