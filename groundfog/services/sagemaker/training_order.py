@@ -73,6 +73,7 @@ def order(engine: Engine, caller: Caller, request: Parameters, name: str) -> Job
                 "TRAINING_JOB_NAME": name,
                 "TRAINING_JOB_ARN": TRAINING_JOB.arn(caller, name),
             },
+            **training_resources.needs(request["ResourceConfig"])._asdict(),
             max_seconds=request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", LONGEST_SECONDS),
         ),
         channels=tuple(training_channels.channel(given, request["RoleArn"], caller.region) for given in channels),

@@ -3,6 +3,7 @@
 from typing import Any
 
 from groundfog.engine.resources import Document
+from groundfog.services.sagemaker import instances as types
 from groundfog.services.sagemaker.kinds import Invalid, Unwritten
 from groundfog.wire.refusal import Refusal
 
@@ -33,6 +34,12 @@ def check(resources: Document | None, most_instances: int) -> None:
 def instances(resources: Document) -> int:
     """Of all groups together."""
     return sum(group["InstanceCount"] for group in _groups(resources))
+
+
+def needs(resources: Document) -> types.Needs:
+    """Of each host: as much as the largest, since a host of a job is placed like any other of it."""
+    each = [types.needs(group["InstanceType"]) for group in _groups(resources)]
+    return types.Needs(max(one.cpus for one in each), max(one.gpus for one in each))
 
 
 def resource_config(resources: Document) -> dict[str, Any]:
