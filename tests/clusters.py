@@ -1,6 +1,6 @@
 """A Ray cluster of several nodes on this machine, for as long as the tests last: in a process of its own.
 
-with a_cluster(2, 2) as cluster: cluster.address; cluster.add(1); cluster.kill(1)
+with a_cluster(2, 2) as cluster: cluster.address; cluster.add(1); cluster.kill(node_id)
 """
 
 import importlib.util
@@ -27,12 +27,11 @@ class Cluster:
         )
         self.address: str = self._answer()
 
-    def add(self, cpus: int) -> int:
-        """The new node's number."""
-        return int(self._ask("add", cpus))
+    def add(self, cpus: int) -> None:
+        self._ask("add", cpus)
 
-    def kill(self, node: int) -> None:
-        """All processes of a node, as a power cut would."""
+    def kill(self, node: str) -> None:
+        """All processes of the node of this name, as a power cut would."""
         self._ask("kill", node)
 
     def close(self) -> None:
@@ -76,21 +75,22 @@ def main(*cpus: str) -> None:
     few = {"object_store_memory": 100 << 20}
     head = {"num_cpus": int(cpus[0]), "include_dashboard": False, **few}
     cluster = Nodes(initialize_head=True, head_node_args=head)
-    nodes = [cluster.head_node, *(cluster.add_node(num_cpus=int(number), **few) for number in cpus[1:])]
-    _say(json.dumps(cluster.address))
+    for number in cpus[1:]:
+        cluster.add_node(num_cpus=int(number), **few)
+    _say(cluster.address)
     for line in sys.stdin:
-        what, number = json.loads(line)
+        what, which = json.loads(line)
         if what == "add":
-            nodes.append(cluster.add_node(num_cpus=number, **few))
-            _say(len(nodes) - 1)
+            cluster.add_node(num_cpus=which, **few)
         else:
-            cluster.remove_node(nodes[number], allow_graceful=False)
-            _say("null")
+            node = next(node for node in cluster.worker_nodes if node.node_id == which)
+            cluster.remove_node(node, allow_graceful=False)
+        _say(None)
     cluster.shutdown()
 
 
 def _say(what: Any) -> None:
-    print(">", what, flush=True)  # noqa: T201
+    print(">", json.dumps(what), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

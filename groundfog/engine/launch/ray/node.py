@@ -52,10 +52,10 @@ class Node:
         self._refused = ""
 
     def hello(self) -> str:
-        """Which node this is."""
+        """Which node this is: its address, and its name in the cluster."""
         import ray
 
-        return str(ray.util.get_node_ip_address())
+        return f"{ray.util.get_node_ip_address()} {ray.get_runtime_context().get_node_id()}"
 
     def take(self, offset: int, piece: bytes) -> None:
         """The host's folders, a piece at a time."""

@@ -104,7 +104,7 @@ class Seeing:
     def __init__(self, mirror: Mirror) -> None:
         self._mirror, self._order = mirror, mirror.order
         self._actor: Any = None
-        self._saved, self._saved_at = "", 0.0
+        self._saved, self._saved_at = parcels.changed(mirror.layout.checkpoints), 0.0
         self._parcel = mirror.directory / "parcel.tar"
 
     async def run(self) -> None:
