@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from groundfog.engine.launch import Program
-from groundfog.engine.sandbox import network
+from groundfog.engine.sandbox import calls, network
 from groundfog.engine.sandbox import python as interpreters
 from groundfog.engine.sandbox.python import Interpreter
 
@@ -34,6 +34,8 @@ _CONFIGURATION = (
     "/sys/devices/system/node",
 )
 _DEVICES = ("/dev/nvidia*", "/dev/dri")
+_CALLS = "99"
+"""The descriptor at which the agent hands on the file `calls`."""
 _FIRST_USER, _USERS = 200_000, 100_000
 _SEPARATE = (
     *("--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"),
@@ -60,9 +62,11 @@ class Wall:
         is_root = os.geteuid() == 0
         # Of an ordinary user, the kernel counts all processes together, but those behind the wall by themselves.
         last = _become(user(self.directory)) if is_root else ["prlimit", f"--nproc={self.processes}", "--"]
+        (self.directory / "calls").write_bytes(calls.refusals())
         return [
             bubblewrap() or "bwrap",
             *_SEPARATE,
+            *(("--seccomp", _CALLS) if calls.refusals() else ()),
             *("--hostname", self.program.host),
             *(_AS_ROOT if is_root else _AS_USER),
             *self._mounts(),

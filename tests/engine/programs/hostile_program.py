@@ -8,6 +8,7 @@ commas; ABSTRACT, the name of a socket; AS_ROOT, where the server is root. The s
 import ctypes
 import json
 import os
+import platform
 import resource
 import shutil
 import signal
@@ -23,6 +24,7 @@ FORBIDDEN = [Path(path) for path in os.environ.get("FORBIDDEN", "").split(":") i
 PORTS = [int(port) for port in os.environ.get("PORTS", "").split(",") if port]
 AS_ROOT = bool(os.environ.get("AS_ROOT"))
 _NEWUSER, _NEWNS, _MS_REMOUNT, _MS_BIND, _PTRACE_ATTACH = 0x10000000, 0x00020000, 32, 4096, 16
+_IO_URING_SETUP = 425
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -118,16 +120,23 @@ def _by_setuid() -> Iterator[str]:
         yield "a file with the setuid bit changes who runs it"
 
 
-def breaks_out_of_its_mounts() -> Iterator[str]:
-    """In a user namespace of its own it may mount; what was mounted for it must stay as it is."""
+def asks_the_kernel_for_too_much() -> Iterator[str]:
+    """In a user namespace of its own it could mount, and what was mounted for it must stay as it is."""
     child = os.fork()
     if child == 0:
         own = libc.unshare(_NEWUSER | _NEWNS) == 0
         rewritten = libc.mount(b"none", b"/opt/ml/input", None, _MS_REMOUNT | _MS_BIND, None) == 0
         removed = libc.umount2(b"/opt/ml/input", 0) == 0
-        os._exit((rewritten or removed) and own)
-    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
-        yield "changed its mounts"
+        os._exit(own + 2 * rewritten + 4 * removed)
+    if changed := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+        yield f"made a namespace, or changed its mounts ({changed})"
+    if works(lambda: socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)):
+        yield "may speak to the machine below"
+    if (
+        platform.machine() in ("x86_64", "aarch64")
+        and libc.syscall(_IO_URING_SETUP, 1, ctypes.create_string_buffer(120)) >= 0
+    ):
+        yield "has io_uring"
 
 
 def leave_links() -> None:
@@ -153,7 +162,7 @@ ATTEMPTS = (
     reaches_what_it_must_not,
     touches_other_processes,
     gains_power,
-    breaks_out_of_its_mounts,
+    asks_the_kernel_for_too_much,
 )
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ The directory is the agent's memory, and each file in it is whole or not there:
 
     lock         held for as long as the agent lives; its pid stands in it
     order.json   what to run (written by the launcher)
+    calls        which system calls it does without: a file that its command finds open as number 99
     spare.json   instead, in a host that waits: what to run meanwhile, until an order comes
     began        when the program was started
     log          `<milliseconds>\\t<line>`, standard output and error as they come
@@ -29,7 +30,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 # What lies beside this file is found by its own name, so that nothing above it is loaded.
@@ -44,6 +45,7 @@ else:
 
 _NETWORK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "network.py")
 _PDEATHSIG = 1
+_CALLS = 99
 _UNSTARTABLE = 126
 """The exit code of what could not be run, as a shell has it."""
 
@@ -239,16 +241,32 @@ def spawn(order: Order, way_in: list[str], stdin: int = subprocess.DEVNULL) -> s
             if os.getppid() != agent:
                 os._exit(1)
 
-    return subprocess.Popen(
-        [*way_in, *order["command"]],
-        env=order["environment"],
-        cwd=order["folder"],
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        preexec_fn=confine,
-    )
+    with _calls() as calls:
+        return subprocess.Popen(
+            [*way_in, *order["command"]],
+            env=order["environment"],
+            cwd=order["folder"],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=confine,
+            pass_fds=calls,
+        )
+
+
+@contextlib.contextmanager
+def _calls() -> Iterator[tuple[int, ...]]:
+    """What the program is to find open beside its standard files."""
+    if not os.path.exists("calls"):
+        yield ()
+        return
+    with open("calls", "rb") as file:
+        os.dup2(file.fileno(), _CALLS)
+    try:
+        yield (_CALLS,)
+    finally:
+        os.close(_CALLS)
 
 
 def _libc() -> Any:
