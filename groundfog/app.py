@@ -25,7 +25,7 @@ from groundfog.engine.logs import Logs
 from groundfog.engine.measurements import Measurements
 from groundfog.engine.objects import Objects
 from groundfog.engine.resources import Resources
-from groundfog.engine.sandbox import Amount, Door, Limits, Sandbox
+from groundfog.engine.sandbox import Amount, Containers, Door, Limits, Sandbox
 from groundfog.engine.state import Database
 from groundfog.engine.transforms import Transforms
 from groundfog.services import bind
@@ -88,6 +88,7 @@ def assemble(settings: Settings, *, alone: bool = False, url: str = "") -> Engin
         environments=environments,
         keys=keys,
         network=settings.network,
+        runs_images=settings.launcher == "container",
     )
 
 
@@ -96,9 +97,10 @@ def _local(settings: Settings, url: str, keys: KeyStore) -> Local:
     limits = Limits(
         memory=Amount(settings.job_memory), disk=Amount(settings.job_disk), processes=settings.job_processes
     )
+    containers = Containers.found(settings.job_processes) if settings.launcher == "container" else None
     return Local(
         settings.home / "runs",
-        sandbox=Sandbox(settings.sandbox, door=door, limits=limits),
+        sandbox=Sandbox(settings.sandbox, door=door, limits=limits, containers=containers),
         warm=settings.warm,
         network=settings.network,
         passes=_Passes(keys, url, settings.region),

@@ -38,8 +38,10 @@ class Settings:
     sandbox: str = _setting(
         "auto", "`auto`: behind bubblewrap where it works; `none`: plain processes, for programs that you trust."
     )
-    launcher: Literal["local", "ray"] = _setting(
-        "local", "Where hosts of jobs run: `local`: on this machine; `ray`: on a Ray cluster's; needs the extra ray."
+    launcher: Literal["local", "ray", "container"] = _setting(
+        "local",
+        "Where hosts of jobs run: `local`: on this machine; `ray`: on a Ray cluster's; needs the extra ray; "
+        "`container`: on this machine, frameworks' images in containers of Docker or Podman.",
     )
     ray_address: str = _setting(
         "auto", "The Ray cluster, as HOST:PORT of its head; `auto`: the one that this machine belongs to."
@@ -80,8 +82,8 @@ class Settings:
             raise ValueError("database must be the URL of a PostgreSQL database, postgresql://USER@HOST/NAME")
         if settings.sandbox not in ("auto", "none"):
             raise ValueError(f"sandbox must be auto or none, not {settings.sandbox!r}")
-        if settings.launcher not in ("local", "ray"):
-            raise ValueError(f"launcher must be local or ray, not {settings.launcher!r}")
+        if settings.launcher not in ("local", "ray", "container"):
+            raise ValueError(f"launcher must be local, ray or container, not {settings.launcher!r}")
         if settings.network not in ("server", "open"):
             raise ValueError(f"network must be server or open, not {settings.network!r}")
         return settings

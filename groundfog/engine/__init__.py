@@ -39,3 +39,5 @@ class Engine:
     keys: KeyStore
     network: Network = "server"
     """What jobs reach, unless they ask for less."""
+    runs_images: bool = False
+    """Frameworks' images themselves, in containers, instead of environments that stand for them."""

@@ -28,6 +28,10 @@ class Program:
     """From SIGTERM to SIGKILL."""
     trusted: bool = False
     """Ours, not a user's: may run in a plain process where no sandbox can be had."""
+    image: str = ""
+    """Of a container, where this launcher runs any: the arguments are then those of the image, and `module` is none."""
+    entrypoint: str = ""
+    """What runs in the container instead of the image's own."""
     python: str = ""
     """The interpreter; empty: the server's own. Another one finds of ours `groundfog.opt_ml` alone."""
     readable: tuple[str, ...] = ()
@@ -41,6 +45,8 @@ class Program:
     """Its name, one of `hosts`."""
     hosts: tuple[str, ...] = ("algo-1",)
     """All hosts of the job: they find each other by these names."""
+    addresses: tuple[str, ...] = ()
+    """Where each of `hosts` is, where they are on several machines; `network` is `open` then."""
     neighbour: str = ""
     """The directory of the job's first host, which is started before this one; empty in the first. A host that starts
     again joins the others only if it is not the first: where the first was lost, all must start again."""

@@ -95,7 +95,7 @@ class Local:
         if (directory / "exit.json").exists() or ((directory / "order.json").exists() and _is_held(directory)):
             return
         if self._passes is not None:
-            apart = self._sandbox.walled and program.network != "open"
+            apart = self._sandbox.walled and program.network != "open" and not program.image
             issued = self._passes.issue(directory.name, program, apart=apart)
             program = replace(program, environment={**issued, **program.environment})
         confined = self._sandbox.confine(directory, program)

@@ -1,9 +1,11 @@
 """User code behind a wall, with `/opt/ml` where it expects it.
 
     wall      what a program finds behind bubblewrap
+    calls     what it may not ask of the kernel
     python    what must be in sight for an interpreter to run, and where it finds what is ours
     network   what it reaches
     limits    what it may take of the machine
+    container another wall, around images that are not ours
 
 Nothing that a program leaves behind is to be believed: see `within`.
 """
@@ -22,12 +24,13 @@ from typing import Any
 from groundfog.engine.errors import Unfit
 from groundfog.engine.launch import Network, Program
 from groundfog.engine.sandbox import limits, network, wall
+from groundfog.engine.sandbox.container import Containers
 from groundfog.engine.sandbox.limits import Amount, Limits
 from groundfog.engine.sandbox.network import Door
 from groundfog.engine.sandbox.python import TREATY, Interpreter
 from groundfog.opt_ml.layout import Layout
 
-__all__ = ["Amount", "Confined", "Door", "Limits", "Sandbox", "prepare", "within"]
+__all__ = ["Amount", "Confined", "Containers", "Door", "Limits", "Sandbox", "prepare", "within"]
 
 AGENT = Path(__file__).parents[1] / "launch" / "agent"
 _STEERING = ("PYTHON", "LD_", "GLIBC_")
@@ -73,12 +76,16 @@ class Sandbox:
         modules: Sequence[Path] = (),
         door: Door | None = None,
         limits: Limits | None = None,
+        containers: Containers | None = None,
     ) -> None:
         self._wanted, self._modules = mode != "none", [folder.resolve() for folder in modules]
-        self._door, self._limits = door, limits or Limits()
+        self._door, self._limits, self._containers = door, limits or Limits(), containers
 
     def describe(self) -> str:
         """One line, for the one who starts the server."""
+        return "; ".join(filter(None, (self._wall(), self._containers.describe() if self._containers else "")))
+
+    def _wall(self) -> str:
         if not self._wanted:
             return "jobs run as plain processes, users' code too, because the settings say so"
         if not self.missing:
@@ -116,6 +123,8 @@ class Sandbox:
 
     def confine(self, directory: Path, program: Program) -> Confined:
         """How to run the program in the host's directory. Raises Unfit where that would not be safe."""
+        if program.image:
+            return self._contained(directory, program)
         if self.walled:
             return self._walled(directory, program)
         if self._wanted and not program.trusted:
@@ -144,10 +153,25 @@ class Sandbox:
     def clear(self, directory: Path) -> None:
         """What the machine holds for a host whose processes are gone, beside its directory."""
         limits.release(directory)
+        if self._containers is not None:
+            self._containers.remove(directory)
 
     def sweep(self, runs: Path) -> None:
         """The same for hosts whose directory in `runs` is gone."""
         limits.sweep(runs)
+
+    def _contained(self, directory: Path, program: Program) -> Confined:
+        if self._containers is None:
+            raise Unfit(f"The image {program.image} runs where the server was started with --launcher container")
+        return Confined(
+            command=self._containers.command(directory, program),
+            # Of the client: nothing that a user says may steer it.
+            environment={"PATH": os.defpath, "HOME": str(Path.home())},
+            folder=str(directory),
+            nested=0,
+            network=None,
+            room=self._limits.room(directory),
+        )
 
     def _plain(self, directory: Path, program: Program) -> Confined:
         root, interpreter = directory / "opt_ml", Interpreter(program, self._modules)

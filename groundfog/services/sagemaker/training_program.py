@@ -41,6 +41,8 @@ def running(engine: Engine, request: Parameters) -> Running:
         if command:
             raise Invalid(f"{image} is a built-in algorithm, which takes no ContainerEntrypoint or ContainerArguments.")
         return Running(program=images.program(image, "train"))
+    if engine.runs_images:
+        return _contained(request, algorithm)
     recipe = images.profile(engine, image, "training").recipe
     try:
         engine.environments.check(recipe)
@@ -50,6 +52,19 @@ def running(engine: Engine, request: Parameters) -> Running:
         return _commanded(request, command, recipe)
     program = Program(module="groundfog.opt_ml.script", arguments=())
     return Running(program=program, recipe=recipe, code=_source(request))
+
+
+def _contained(request: Parameters, algorithm: Parameters) -> Running:
+    """The image itself. AWS's toolkit in it fetches the source directory only where `/opt/ml/code` is empty."""
+    entrypoint, *first = algorithm.get("ContainerEntrypoint", [""])
+    program = Program(
+        module="",
+        image=algorithm["TrainingImage"],
+        entrypoint=entrypoint,
+        arguments=(*first, *algorithm.get("ContainerArguments", () if entrypoint else ("train",))),
+        scratch_channels=_scratch(request),
+    )
+    return Running(program=program, code=_source(request))
 
 
 def _source(request: Parameters) -> Code | None:
@@ -73,11 +88,15 @@ def _source(request: Parameters) -> Code | None:
 def _commanded(request: Parameters, command: tuple[str, ...], recipe: Recipe) -> Running:
     """The SageMaker SDK from version 3 on brings the source directory as a channel and what runs it as another, makes
     the latter executable, and writes beside them."""
-    names = {channel["ChannelName"] for channel in request.get("InputDataConfig", [])}
-    scratch = tuple(name for name in _SCRATCH if name in names)
-    code = Code(path="input/data/code", in_place=True) if "code" in names else None
+    scratch = _scratch(request)
+    code = Code(path="input/data/code", in_place=True) if "code" in scratch else None
     program = Program(module="groundfog.opt_ml.entrypoint", arguments=command, scratch_channels=scratch)
     return Running(program=program, recipe=recipe, code=code)
+
+
+def _scratch(request: Parameters) -> tuple[str, ...]:
+    names = {channel["ChannelName"] for channel in request.get("InputDataConfig", [])}
+    return tuple(name for name in _SCRATCH if name in names)
 
 
 def _loaded(text: str) -> str:
