@@ -73,6 +73,13 @@ def test_the_answer_is_an_object_at_the_place_that_was_told(later):
     assert later.read(told["FailureLocation"]) is None
 
 
+def test_the_endpoint_says_what_it_is(later):
+    described = later.sagemaker.describe_endpoint(EndpointName="Later")
+    configured = later.sagemaker.describe_endpoint_config(EndpointConfigName="Later")
+    assert described["AsyncInferenceConfig"]["OutputConfig"] == OUTPUT
+    assert configured["AsyncInferenceConfig"] == described["AsyncInferenceConfig"]
+
+
 def test_a_short_request_needs_no_object(later):
     told = later.runtime.invoke_endpoint_async(EndpointName="Later", Body=b'"short"', ContentType="application/json")
     assert json.loads(later.wait(told["OutputLocation"]))["said"] == "short"

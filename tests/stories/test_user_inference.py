@@ -155,6 +155,28 @@ def test_a_worker_that_takes_too_long_is_ended(desk):
     assert desk.ask("Torch", "again")[1] == b'"say: niaga"'
 
 
+def test_a_transform_job_is_done_by_the_same_script(desk):
+    desk.s3.put_object(Bucket=BUCKET, Key="words/a.jsonl", Body=b'{"text": "one"}\n{"text": "two"}\n')
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/words/"}}
+    desk.sagemaker.create_transform_job(
+        TransformJobName="words",
+        ModelName="Torch",
+        BatchStrategy="SingleRecord",
+        TransformInput={"DataSource": source, "ContentType": "application/json", "SplitType": "Line"},
+        TransformOutput={"S3OutputPath": f"s3://{BUCKET}/said", "AssembleWith": "Line"},
+        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    )
+    described = wait_until(lambda: ended(desk, "words"), "the job did not end", 60)
+    assert described["TransformJobStatus"] == "Completed", described["FailureReason"]
+    said = desk.s3.get_object(Bucket=BUCKET, Key="said/a.jsonl.out")["Body"].read()
+    assert said == b'"say: eno"\n"say: owt"\n'
+
+
+def ended(desk, job):
+    described = desk.sagemaker.describe_transform_job(TransformJobName=job)
+    return None if described["TransformJobStatus"] == "InProgress" else described
+
+
 def test_a_script_may_be_an_archive_of_its_own_and_finds_what_its_requirements_name(desk):
     script = "import said\ndef model_fn(d): pass\ndef transform_fn(m, data, c, a): return said.said(data)\n"
     source = {"serve_it.py": script, "requirements.txt": "./said-1.0-py3-none-any.whl\n", **wheel("said")}

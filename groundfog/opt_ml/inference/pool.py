@@ -12,7 +12,9 @@ import contextlib
 import json
 import logging
 import socket
+import subprocess
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from groundfog.opt_ml.inference import frames
@@ -70,21 +72,25 @@ class Worker:
     """One process, and the line to it."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, heard: asyncio.StreamReader, said: asyncio.StreamWriter
+        self,
+        process: subprocess.Popen[bytes],
+        over: asyncio.Future[int],
+        heard: asyncio.StreamReader,
+        said: asyncio.StreamWriter,
     ) -> None:
+        self.over = over
         self._process, self._heard, self._said = process, heard, said
-        self.over = asyncio.ensure_future(process.wait())
 
     @classmethod
-    async def start(cls, command: Sequence[str]) -> Worker:
-        """`command` and the descriptor of the line."""
+    async def start(cls, command: Sequence[str], threads: ThreadPoolExecutor) -> Worker:
+        """`command` and the descriptor of the line. One of the threads waits for its end."""
+        loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *command, str(theirs.fileno()), pass_fds=(theirs.fileno(),), stdin=asyncio.subprocess.DEVNULL
-            )
+            line = theirs.fileno()
+            process = await loop.run_in_executor(threads, _spawn, [*command, str(line)], line)
         heard, said = await asyncio.open_connection(sock=ours)
-        return cls(process, heard, said)
+        return cls(process, loop.run_in_executor(threads, process.wait), heard, said)
 
     async def is_ready(self) -> bool:
         """False where it ended before its model was loaded."""
@@ -107,8 +113,7 @@ class Worker:
 
     async def end(self) -> None:
         self._said.close()
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._process.kill()
         await self.over
 
     async def _ask(self, job: Job) -> None:
@@ -124,6 +129,11 @@ class Worker:
         return kind, await self._heard.readexactly(length)
 
 
+def _spawn(command: Sequence[str], line: int) -> subprocess.Popen[bytes]:
+    """Not asyncio's, whose `kill` and whose watcher may both wait for the same process."""
+    return subprocess.Popen(command, pass_fds=(line,), stdin=subprocess.DEVNULL)
+
+
 class Pool:
     """`command` starts a worker; `seconds` is the time for an answer's next part."""
 
@@ -132,6 +142,7 @@ class Pool:
         self._jobs: asyncio.Queue[Job] = asyncio.Queue()
         self._ready = asyncio.Event()
         self._keepers: list[asyncio.Task[None]] = []
+        self._threads = ThreadPoolExecutor(2 * workers, thread_name_prefix="worker")
 
     def start(self) -> None:
         self._keepers = [asyncio.ensure_future(self._keep()) for _ in range(self._workers)]
@@ -160,7 +171,7 @@ class Pool:
         """A worker, and after it the next; ends where they cannot load the model."""
         unloaded = 0
         while unloaded < (_HOPELESS if self._ready.is_set() else 1):
-            worker = await Worker.start(self._command)
+            worker = await Worker.start(self._command, self._threads)
             try:
                 if not await worker.is_ready():
                     unloaded += 1
@@ -191,7 +202,8 @@ class Pool:
         while True:
             getting = asyncio.ensure_future(self._jobs.get())
             try:
-                await asyncio.wait({getting, worker.over}, return_when=asyncio.FIRST_COMPLETED)
+                either: set[asyncio.Future[Any]] = {getting, worker.over}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 # A request that was just taken goes back: this worker cannot answer it.
                 if not getting.done():

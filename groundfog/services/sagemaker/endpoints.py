@@ -157,6 +157,8 @@ def _deployment(engine: Engine, caller: Caller, request: Parameters) -> Deployme
     variants = tuple(_variant(engine, caller, config, variant) for variant in config.document["ProductionVariants"])
     _refuse_too_many(sum(variant.instances for variant in variants))
     notes = {"LastDeploymentConfig": request["DeploymentConfig"]} if "DeploymentConfig" in request else {}
+    if "AsyncInferenceConfig" in config.document:
+        notes["AsyncInferenceConfig"] = config.document["AsyncInferenceConfig"]
     queueing = asynchronous.queueing(config.document, variants[0].program.environment)
     return Deployment(name=config.name, variants=variants, queueing=queueing, notes=notes)
 
