@@ -13,6 +13,7 @@ from groundfog.cli.looking import logs, status
 from groundfog.cli.notebook import notebook
 from groundfog.cli.serving import serve
 from groundfog.cli.shard import shard
+from groundfog.cli.tensorboard import tensorboard
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,4 +30,5 @@ main.add_command(notebook)
 main.add_command(status)
 main.add_command(logs)
 main.add_command(interrupt)
+main.add_command(tensorboard)
 main.add_command(shard)

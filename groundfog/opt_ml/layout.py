@@ -118,8 +118,8 @@ class Layout:
         return self._read("tensorboardoutputconfig")
 
     def local(self, path: str) -> Path:
-        """A path below `/opt/ml`, as a request names it, where this program finds it."""
-        return self.root / path.removeprefix("/opt/ml").lstrip("/")
+        """A path as a request names it, where this program finds it: what lies below `/opt/ml` may lie elsewhere."""
+        return self.root / path.removeprefix("/opt/ml/") if path.startswith("/opt/ml/") else Path(path)
 
     def configure(
         self,

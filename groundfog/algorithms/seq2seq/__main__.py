@@ -45,7 +45,9 @@ def _train(layout: Layout, stopping: threading.Event) -> None:
 
     from . import kernels
     from .data.channels import read_channels
+    from .learning.board import Board
     from .learning.journal import Journal
+    from .learning.progress import Record
     from .model import Seq2Seq
 
     # The kernels are one thread's work. Of PyTorch's own, two gain a tenth on small matrices where the cores are idle,
@@ -54,17 +56,30 @@ def _train(layout: Layout, stopping: threading.Event) -> None:
     channels = read_channels(layout.data, options)
     model = Seq2Seq(**{"num_processes": _gpus(), **given})
     model.source_vocabulary, model.target_vocabulary = channels.source_vocabulary, channels.target_vocabulary
-    journal = Journal(layout.model, layout.checkpoints)
+    checkpoints = layout.local(layout.checkpoint_config().get("LocalPath", "/opt/ml/checkpoints"))
+    journal = Journal(layout.model, checkpoints)
     journal.begin(channels, options, given)
-    model.fit_corpora(
-        channels.train,
-        channels.validation,
-        progress=journal,
-        stop=stopping,
-        checkpoints=layout.checkpoints,
-        folder=layout.model,
-        reports=(layout.model, layout.output_data),
-    )
+    with Board(checkpoints / "tensorboard", _board(layout)) as board:
+
+        def tell(record: Record) -> None:
+            journal(record)
+            board(record)
+
+        model.fit_corpora(
+            channels.train,
+            channels.validation,
+            progress=tell,
+            stop=stopping,
+            checkpoints=checkpoints,
+            folder=layout.model,
+            reports=(layout.model, layout.output_data),
+        )
+
+
+def _board(layout: Layout) -> Path:
+    """Where TensorBoard's files go: where they are kept in S3 as they grow, or with the job's output."""
+    path = layout.tensorboard_config().get("LocalPath")
+    return layout.local(path) if path else layout.output_data / "tensorboard"
 
 
 def _gpus() -> int:
