@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 AWS    := .clients/aws/bin/aws
-SDKS   := .clients/sdk2/ready .clients/sdk3/ready
+CLIENTS := .clients/sdk2/ready .clients/sdk3/ready .clients/notebook/ready
 SHELL  := /bin/bash
 .DEFAULT_GOAL := test
 
@@ -55,8 +55,8 @@ $(AWS):
 	@$(PYTHON) -m venv .clients/aws
 	@.clients/aws/bin/pip install --quiet --disable-pip-version-check awscli==1.46.2
 
-# Amazon's SageMaker Python SDK, both of them, unmodified and in environments of their own: stories of tests/clients.
-test-clients: .venv/ready $(SDKS)
+# Amazon's SageMaker Python SDK, both of them and unmodified, and JupyterLab, each in an environment of its own.
+test-clients: .venv/ready $(CLIENTS)
 	$(BIN)/pytest -m clients $(ARGS)
 
 .clients/sdk2/ready:
@@ -68,6 +68,11 @@ test-clients: .venv/ready $(SDKS)
 .clients/sdk3/ready:
 	@$(PYTHON) -m venv .clients/sdk3
 	@.clients/sdk3/bin/pip install --quiet --disable-pip-version-check 'sagemaker>=3.27,<4' torch==2.13.0
+	@touch $@
+
+.clients/notebook/ready: pyproject.toml
+	@$(PYTHON) -m venv .clients/notebook
+	@.clients/notebook/bin/pip install --quiet --disable-pip-version-check -e '.[notebook]'
 	@touch $@
 
 # What benchmarks/ compares with, each in an environment of its own.

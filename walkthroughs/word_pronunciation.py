@@ -1,5 +1,5 @@
 # %% [markdown]
-"""A word in, its pronunciation out: CMUdict, the built-in seq2seq algorithm, an endpoint; all with plain boto3.
+r"""A word in, its pronunciation out: CMUdict, the built-in seq2seq algorithm, an endpoint; all with plain boto3.
 
     eval $(groundfog env)
     python walkthroughs/word_pronunciation.py            # about five minutes on two cores
