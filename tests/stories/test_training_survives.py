@@ -17,7 +17,7 @@ def command(step: str) -> tuple[str, ...]:
     return (sys.executable, HELD, step, "serve")
 
 
-def submit(sagemaker, name: str, image: str = "learn", **further: object) -> None:
+def submit(sagemaker, name: str, image: str = "learn", *, hosts: int = 1, **further: object) -> None:
     sagemaker.create_training_job(
         TrainingJobName=name,
         AlgorithmSpecification={"TrainingImage": f"{image}:1", "TrainingInputMode": "File"},
@@ -29,7 +29,7 @@ def submit(sagemaker, name: str, image: str = "learn", **further: object) -> Non
             }
         ],
         OutputDataConfig={"S3OutputPath": "s3://bucket/out/"},
-        ResourceConfig={"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1},
+        ResourceConfig={"InstanceCount": hosts, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1},
         StoppingCondition={"MaxRuntimeInSeconds": 600},
         HyperParameters={"greeting": "hello"},
         **further,
