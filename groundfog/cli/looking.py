@@ -44,12 +44,18 @@ def status(**given: str | None) -> None:
 @options("database")
 @click.argument("name")
 @click.option("--follow", is_flag=True, help="Go on as lines appear, until the job ends.")
-def logs(name: str, follow: bool, **given: str | None) -> None:
+@click.option(
+    "--metrics", is_flag=True, help="Only the metrics of a training job, a line for each second that has any."
+)
+def logs(name: str, follow: bool, metrics: bool, **given: str | None) -> None:
     """Print what the training job, transform job or endpoint NAME has said."""
     from groundfog.engine.errors import Missing
 
     settings = settings_of(given)
     engine = engine_to_read(settings)
+    if metrics:
+        _print_metrics(engine, name, follow)
+        return
     for kind, group, prefix in (
         ("training-job", "/aws/sagemaker/TrainingJobs", f"{name}/"),
         ("transform-job", "/aws/sagemaker/TransformJobs", f"{name}/"),
@@ -88,4 +94,36 @@ def _lines(engine: "Engine", kind: str, name: str, group: str, prefix: str, foll
         time.sleep(0.2)
 
 
+def _print_metrics(engine: "Engine", name: str, follow: bool) -> None:
+    from groundfog.engine.errors import Missing
+
+    try:
+        for at, said in _metrics(engine, name, follow):
+            click.echo(f"{time.strftime('%H:%M:%S', time.localtime(at))}  {said}")
+    except Missing:
+        raise click.ClickException(f"no training job {name}: see `groundfog status`") from None
+
+
+def _metrics(engine: "Engine", name: str, follow: bool) -> Iterator[tuple[int, str]]:
+    """What was said within a second, and when; a second that has hardly passed is not complete yet."""
+    from groundfog.engine.jobs import job_of
+
+    job = engine.resources.find("training-job", name)
+    definitions, shown = job_of(job).metrics, job.created
+    while definitions is not None:
+        over = not follow or engine.resources.find("training-job", name).status not in _LIVING
+        until = time.time() + (_LAG if over else -_LAG)
+        found: dict[int, list[str]] = {}
+        for metric, _ in definitions.expressions:
+            for point in engine.measurements.points(definitions.metric(metric), shown, until):
+                value = point.summary.total / point.summary.count
+                found.setdefault(point.at, []).append(f"{metric} {value:g}")
+        yield from ((at, "  ".join(said)) for at, said in sorted(found.items()))
+        if over:
+            return
+        shown = max(shown, until)
+        time.sleep(1)
+
+
+_LAG = 3.0
 _LIVING = ("InProgress", "Stopping", "Creating", "Updating", "SystemUpdating", "RollingBack", "InService")
