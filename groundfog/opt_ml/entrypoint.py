@@ -10,7 +10,7 @@ def main(command: list[str]) -> int:
     """The exit code that a shell has for a command that cannot be run; it does not return otherwise."""
     sys.stdout.flush()
     try:
-        os.execvpe(command[0], command, {**os.environ, **own_packages.variables(os.environ)})  # noqa: S606
+        os.execvpe(command[0], command, {**os.environ, **own_packages.provide(os.environ)})  # noqa: S606
     except OSError as error:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 127 if isinstance(error, FileNotFoundError) else 126

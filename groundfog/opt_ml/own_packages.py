@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-def variables(given: Mapping[str, str], first: str = "") -> dict[str, str]:
+def provide(given: Mapping[str, str], first: str = "") -> dict[str, str]:
     """What a program must be told beside what it was given; `first` on its path is this folder of modules."""
     prefix = Path(given.get("HOME", "/tmp"), "installed")  # noqa: S108  a sandbox's own
     scheme = {"base": str(prefix), "platbase": str(prefix)}
-    modules = sysconfig.get_path("purelib", "posix_prefix", scheme)
-    path = [first, modules, given.get("PYTHONPATH", "")]
+    modules = Path(sysconfig.get_path("purelib", "posix_prefix", scheme))
+    # Python remembers of a folder on its path that it was not there.
+    modules.mkdir(parents=True, exist_ok=True)
     return {
         "PIP_PREFIX": str(prefix),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PATH": f"{prefix / 'bin'}{os.pathsep}{given.get('PATH', os.defpath)}",
-        "PYTHONPATH": os.pathsep.join(filter(None, path)),
+        "PYTHONPATH": os.pathsep.join(filter(None, (first, str(modules), given.get("PYTHONPATH", "")))),
     }

@@ -48,7 +48,7 @@ def _train(environment: Environment) -> None:
     code, arguments = environment.layout.code, environment.arguments
     launched = launch(environment, command(code, environment.entry_point, arguments))
     # The source directory is first on the path, so that the entry point's neighbours are found from wherever it lies.
-    own = own_packages.variables(os.environ, str(code))
+    own = own_packages.provide(os.environ, str(code))
     variables = {**os.environ, **environment.to_variables(), **launched.variables, **own}
     if environment.log_level <= script_environment.INFO:
         _say(launched.command)

@@ -33,7 +33,7 @@ def start(layout: Layout, program: str, text: str, **hyperparameters: str) -> "s
     layout.configure({**hyperparameters, "sagemaker_program": program}, {"train": {}}, {"hosts": ["algo-1"]})
     return subprocess.Popen(
         [sys.executable, "-m", "groundfog.opt_ml.script"],
-        env={**os.environ, "SAGEMAKER_BASE_DIR": str(layout.root)},
+        env={**os.environ, "SAGEMAKER_BASE_DIR": str(layout.root), "HOME": str(layout.root / "home")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -117,6 +117,19 @@ while True: time.sleep(0.05)
         started.communicate(timeout=60)
     assert started.returncode == 0
     assert (layout.model / "saved").exists()
+
+
+def test_a_script_may_install_what_it_then_imports(layout: Layout) -> None:
+    text = """
+import os, pathlib, subprocess, sys
+site = pathlib.Path(os.environ["PYTHONPATH"].split(":")[1])
+assert site.is_relative_to(os.environ["PIP_PREFIX"]), site
+(site / "installed_meanwhile.py").write_text("NAME = 'meanwhile'")
+import installed_meanwhile
+print(installed_meanwhile.NAME)
+"""
+    code, out, said = run(layout, "train.py", text)
+    assert (code, out) == (0, "meanwhile\n"), said
 
 
 TRACEBACK = [
