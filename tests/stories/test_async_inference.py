@@ -22,8 +22,8 @@ def transform_fn(model, data, content_type, accept, context):
         raise ValueError("nothing to say")
     if asked == "sleep":
         time.sleep(60)
-    if asked == "once":
-        time.sleep(0.3)
+    if asked == "nap":
+        time.sleep(1)
     told = {"said": asked, "as": context.get_request_header(0, "X-Amzn-SageMaker-Inference-Id")}
     return json.dumps(told), "application/json"
 """
@@ -33,8 +33,8 @@ OUTPUT = {"S3OutputPath": f"s3://{BUCKET}/out", "S3FailurePath": f"s3://{BUCKET}
 class Later(Desk):
     """Every endpoint of it is an asynchronous one."""
 
-    def __init__(self, server):
-        super().__init__(server, AsyncInferenceConfig={"OutputConfig": OUTPUT})
+    def __init__(self, of, home):
+        super().__init__(of, home, AsyncInferenceConfig={"OutputConfig": OUTPUT})
 
     def put(self, key, body):
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
@@ -56,8 +56,8 @@ class Later(Desk):
 
 
 @pytest.fixture(scope="module")
-def later(server):
-    later = Later(server)
+def later(client, server):
+    later = Later(client, server.home)
     later.deploy("Later", PYTORCH, {"code/inference.py": SCRIPT}, SAGEMAKER_MODEL_SERVER_WORKERS="2")
     yield later
     later.sagemaker.delete_endpoint(EndpointName="Later")
@@ -148,13 +148,12 @@ def test_notifications_are_not_passed_over_in_silence(later):
 
 def test_what_was_acknowledged_is_done_after_the_server_was_killed(own_server):
     server = own_server()
-    later = Later(server)
+    later = Later(server.client, server.home)
     later.deploy("Later", PYTORCH, {"code/inference.py": SCRIPT})
-    location = later.put("in/1", b'"once"')
-    told = [later.ask("Later", location, InferenceId=f"n{number}") for number in range(6)]
+    location = later.put("in/1", b'"nap"')
+    told = [later.ask("Later", location, InferenceId=f"n{number}") for number in range(3)]
     server.kill()
     server.start()
-    later = Later(server)
     answers = [json.loads(later.wait(one["OutputLocation"])) for one in told]
-    assert [answer["as"] for answer in answers] == [f"n{number}" for number in range(6)]
+    assert [answer["as"] for answer in answers] == [f"n{number}" for number in range(3)]
     later.sagemaker.delete_endpoint(EndpointName="Later")

@@ -32,8 +32,8 @@ def _said(words):
 
 
 @pytest.fixture(scope="module")
-def desk(server):
-    desk = Desk(server)
+def desk(client, server):
+    desk = Desk(client, server.home)
     desk.deploy("Speaker", PYTORCH, {"code/inference.py": SCRIPT}, SAGEMAKER_MODEL_SERVER_TIMEOUT="1")
     yield desk
     desk.sagemaker.delete_endpoint(EndpointName="Speaker")

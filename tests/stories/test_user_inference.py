@@ -44,9 +44,9 @@ def output_fn(prediction, accept):
 class Desk:
     """Clients, and from a script to an endpoint in one call; `further` is of the endpoints' configurations."""
 
-    def __init__(self, server, **further):
-        self.further, of = further, server.client
-        make_known(server.home)
+    def __init__(self, of, home, **further):
+        self.further = further
+        make_known(home)
         self.s3, self.sagemaker, self.runtime, self.logs = map(of, ("s3", "sagemaker", "sagemaker-runtime", "logs"))
         if BUCKET not in [bucket["Name"] for bucket in self.s3.list_buckets()["Buckets"]]:
             self.s3.create_bucket(Bucket=BUCKET)
@@ -102,9 +102,9 @@ def packed(files):
 
 
 @pytest.fixture(scope="module")
-def desk(server):
+def desk(client, server):
     """With two endpoints that differ in their image's toolkit alone."""
-    desk = Desk(server)
+    desk = Desk(client, server.home)
     files = {"prefix": "say: ", "code/inference.py": SCRIPT}
     desk.deploy("Face", HUGGINGFACE, files)
     desk.deploy("Torch", PYTORCH, files, SAGEMAKER_MODEL_SERVER_TIMEOUT="1")
