@@ -1,6 +1,7 @@
 """What a job says and keeps while it trains: metrics, checkpoints, TensorBoard's files, through all that may happen."""
 
 import datetime
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,11 @@ def order(name, **changes):
     }
 
 
+def groundfog(server, command, *arguments):
+    called = [sys.executable, "-m", "groundfog", command, "--home", str(server.home), *arguments]
+    return subprocess.run(called, capture_output=True, text=True, check=True).stdout
+
+
 def keys(server, prefix):
     found = server.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
     return [one["Key"] for one in found]
@@ -90,8 +96,7 @@ def test_nothing_is_lost_or_counted_twice_though_server_and_instances_go(held):
     assert describe()["SecondaryStatus"] == "Training"
     held.kill()
     held.start()
-    command = [sys.executable, "-m", "groundfog", "interrupt", "--home", str(held.home), "spot"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    told = groundfog(held, "interrupt", "spot")
     assert "will go on with what s3://kept/checkpoints/spot/ holds" in told
     wait_until(lambda: describe()["TrainingJobStatus"] != "InProgress", "the job did not end", 60)
 
@@ -112,6 +117,8 @@ def test_nothing_is_lost_or_counted_twice_though_server_and_instances_go(held):
     epochs = [line for board in boards for line in read(held, board).splitlines()]
     assert len(boards) == 2
     assert sorted(map(int, epochs)) == list(range(1, EPOCHS + 1))
+    shown = groundfog(held, "logs", "spot", "--metrics").splitlines()
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d  eval_loss [\d.]+  epoch [\d.]+", line) for line in shown), shown
     listed = held.client("cloudwatch").list_metrics(Namespace="/aws/sagemaker/TrainingJobs")["Metrics"]
     assert {metric["MetricName"] for metric in listed} == {"eval_loss", "epoch"}
 
