@@ -52,5 +52,6 @@ def _hosts(program: Program) -> str:
     is_open = program.network == "open"
     machine = _NAMES.read_text() if is_open and _NAMES.exists() else "127.0.0.1 localhost\n::1 localhost\n"
     # In the machine's own network all of 127/8 is this machine, and an address for each keeps their ports apart.
-    own = (f"127.0.0.{number + 1}" if is_open else address(number) for number in range(1, len(program.hosts) + 1))
+    numbers = range(1, len(program.hosts) + 1)
+    own = program.addresses or [f"127.0.0.{number + 1}" if is_open else address(number) for number in numbers]
     return machine.rstrip("\n") + "\n" + "".join(f"{at} {name}\n" for at, name in zip(own, program.hosts, strict=True))

@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+from meeting_wishes import meet  # noqa: F401
 from metric_wishes import count_epochs  # noqa: F401
 from pipe_wishes import read_channels, read_when_told, wait_for_an_epoch_that_never_comes  # noqa: F401
 

@@ -100,6 +100,11 @@ class Ray:
         mirror = Mirror(directory)
         if mirror.ended or (mirror.order and not mirror.lost):
             return
+        if len(program.hosts) > 1 and program.network != "open":
+            raise Unfit(
+                "On a Ray cluster the hosts of a job find each other over the machines' own network, which jobs may "
+                "use only where the server's setting network is open. Ask for one instance, or change the setting."
+            )
         if self._passes is not None:
             apart = self._cluster.sandbox != "none" and program.network != "open"
             issued = self._passes.issue(directory.name, program, apart=apart)

@@ -71,6 +71,11 @@ class Mirror:
         return (self.directory / "placed").exists()
 
     @property
+    def address(self) -> str:
+        """Of the node that has it; empty until then."""
+        return self._read("placed").partition(" ")[0]
+
+    @property
     def lost(self) -> str:
         return self._read("lost")
 

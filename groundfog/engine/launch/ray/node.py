@@ -2,8 +2,10 @@
 not know to be done: every method may be called twice.
 """
 
+import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,11 +18,12 @@ from typing import Any
 from groundfog.engine.channels import feed
 from groundfog.engine.channels.filling import fill
 from groundfog.engine.channels.remote import RemoteStore
-from groundfog.engine.errors import EngineError
+from groundfog.engine.errors import EngineError, Unfit
 from groundfog.engine.launch import Host, Program
 from groundfog.engine.launch.local import Local
 from groundfog.engine.launch.ray import parcels
 from groundfog.engine.launch.ray.door import NodeDoor
+from groundfog.engine.launch.ray.interface import interface_of
 from groundfog.engine.sandbox import Sandbox
 from groundfog.opt_ml.layout import Layout
 
@@ -117,7 +120,10 @@ class Node:
             _fetch(directory, order["input"], order["store"])
             if self._stopped:
                 self._local.stop(directory)
-            self._local.start(directory, _here(Program.read(order["program"])))
+            program = _here(Program.read(order["program"]), tuple(order["addresses"]))
+            if program.addresses:
+                _name_interface(self._layout, program.addresses[program.hosts.index(program.host)])
+            self._local.start(directory, program)
             self._keep_watch(directory)
         except EngineError as refused:
             self._refused = str(refused)
@@ -167,11 +173,23 @@ def _fetch(directory: Path, wanted: dict[str, Any] | None, store: dict[str, str]
     feed.order_feed(directory, order.channels, {"s3": store}, order.share)
 
 
-def _here(program: Program) -> Program:
-    """With the GPUs that Ray has given it."""
+def _here(program: Program, addresses: tuple[str, ...]) -> Program:
+    """With the GPUs that Ray has given it, and the job's other hosts elsewhere. Raises Unfit."""
+    if program.python and not Path(program.python).exists():
+        raise Unfit(
+            f"The environment {program.python} is not on the node {socket.gethostname()}. "
+            "Let the setting environments name a folder that all machines share."
+        )
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     more = {} if given is None else {"CUDA_VISIBLE_DEVICES": given}
-    return replace(program, environment={**more, **program.environment})
+    return replace(program, environment={**more, **program.environment}, neighbour="", addresses=addresses)
+
+
+def _name_interface(layout: Layout, address: str) -> None:
+    """What `resourceconfig.json` says was written where this node was not known."""
+    file = layout.config / "resourceconfig.json"
+    if file.exists():
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"network_interface_name": interface_of(address)}))
 
 
 def _from(file: Path, offset: int) -> bytes:

@@ -19,6 +19,7 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
 
 from groundfog.engine.launch.ray import parcels
 from groundfog.engine.launch.ray.desk import Desk
+from groundfog.engine.launch.ray.group import Group, give_up
 from groundfog.engine.launch.ray.mirror import Mirror, Order
 from groundfog.engine.launch.ray.node import News, Node, to_json
 
@@ -80,6 +81,7 @@ class Relay:
 
 def _see_off(note: Path) -> None:
     _dismiss(note.name)
+    give_up(note.name)
     note.unlink(missing_ok=True)
 
 
@@ -111,7 +113,7 @@ class Seeing:
         self._actor = await asyncio.to_thread(_find, self._mirror) or await self._place()
         if not await self._ask("has_begun"):
             await self._send()
-            await self._ask("begin", self._order)
+            await self._ask("begin", {**self._order, "addresses": await self._others()})
         news = await self._listen()
         if news.host.because != "input" or news.host.started != news.host.ended:
             await self._bring_home(*_WRITTEN)
@@ -128,6 +130,17 @@ class Seeing:
                 raise Stopped
         self._mirror.place(taken.result())
         return actor
+
+    async def _others(self) -> tuple[str, ...]:
+        """Where the job's hosts are, once all are placed. Raises Stopped."""
+        group = Group(self._mirror)
+        while not group.is_alone:
+            if addresses := group.addresses():
+                return addresses
+            if self._mirror.stopped:
+                raise Stopped
+            await asyncio.sleep(_GLANCE)
+        return ()
 
     async def _send(self) -> None:
         root = self._mirror.layout.root
@@ -207,7 +220,9 @@ def _find(mirror: Mirror) -> Any:
 def _make(mirror: Mirror, order: Order) -> Any:
     for earlier in mirror.actors[:-1]:
         _dismiss(earlier)
-    wanted = {name: min(order["program"][name], _most(kind)) for name, kind in (("cpus", "CPU"), ("gpus", "GPU"))}
+        give_up(earlier)
+    program = order["program"]
+    wanted = {"CPU": min(program["cpus"], _most("CPU")), "GPU": min(program["gpus"], _most("GPU"))}
     return (
         ray.remote(Node)
         .options(
@@ -217,9 +232,9 @@ def _make(mirror: Mirror, order: Order) -> Any:
             get_if_exists=True,
             max_restarts=0,
             max_concurrency=8,
-            num_cpus=wanted["cpus"],
-            num_gpus=wanted["gpus"],
-            scheduling_strategy="SPREAD",
+            num_cpus=wanted["CPU"],
+            num_gpus=wanted["GPU"],
+            scheduling_strategy=Group(mirror).place(wanted),
         )
         .remote(mirror.actor)
     )

@@ -1,0 +1,68 @@
+"""Training jobs on a Ray cluster whose machines share a network, and nothing else but the installed programs."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import clusters
+import pytest
+from machines import machines, why_none
+from served import wait_until
+from test_ray import ended
+from test_training_survives import command, model, said, submit
+
+MISSING = clusters.why_none() or why_none()
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
+
+RAY = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--disable-usage-stats"]
+SMALL = ["--num-cpus=1", "--object-store-memory=100000000"]
+PORT = "29679"
+
+
+@pytest.fixture
+def cluster():
+    """Its head is on this machine, and trains nothing."""
+    with machines(2) as (address, others), tempfile.TemporaryDirectory(prefix="r", ignore_cleanup_errors=True) as short:
+        environment = os.environ | {"RAY_TMPDIR": short}
+        head = ["--head", f"--node-ip-address={address}", f"--port={PORT}", "--include-dashboard=false", "--num-cpus=0"]
+        started = subprocess.Popen([*RAY, *head, SMALL[1]], env=environment, stdout=subprocess.DEVNULL)
+        wait_until(lambda: _answers(address), "the cluster's head did not start", 90)
+        for other in others:
+            place = [f"--address={address}:{PORT}", f"--node-ip-address={other.address}"]
+            other.start([*RAY, *place, *SMALL], environment | {"RAY_TMPDIR": "/tmp"})
+        yield address, others
+        started.terminate()
+        started.wait()
+
+
+def _answers(address):
+    with socket.socket() as asking:
+        return asking.connect_ex((address, int(PORT))) == 0
+
+
+def test_two_hosts_on_two_machines_and_one_machine_lost(cluster, own_server, tmp_path):
+    address, others = cluster
+    options = ("--launcher", "ray", "--ray-address", f"{address}:{PORT}", "--network", "open", "--host", address)
+    server = own_server("--warm", "0", *options, home=tmp_path / "home", command=command("none"))
+    for service in ("s3", "sagemaker", "logs"):
+        setattr(server, service, server.client(service))
+    server.s3.create_bucket(Bucket="bucket")
+    server.s3.put_object(Bucket="bucket", Key="in/a", Body=b"fog")
+
+    submit(server.sagemaker, "pair", "meet", hosts=2)
+    pair = ended(server.sagemaker, "pair")
+    assert pair["TrainingJobStatus"] == "Completed", (pair, said(server, "pair"))
+    first, second = model(server, "pair")["weights"].split("; ")
+    assert first.startswith("algo-1 gfi") and first.endswith("fog")
+    assert second.startswith("algo-2 gfi") and second.rpartition(" from ")[2] in {one.address for one in others}
+
+    submit(server.sagemaker, "job", "resume")
+    runs = server.home / "nodes"
+    wait_until(lambda: list(runs.glob("*/opt_ml/checkpoints/runs")), "no checkpoint came", 90)
+    (placed,) = runs.glob("*/placed")
+    next(one for one in others if one.address == placed.read_text().split()[0]).turn_off()
+    assert ended(server.sagemaker, "job")["TrainingJobStatus"] == "Completed"
+    assert said(server, "job") == ["run 1", "run 2"]
