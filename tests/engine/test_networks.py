@@ -93,7 +93,7 @@ def test_the_hosts_of_a_job_find_each_other_by_name_and_no_other_job_does(launch
         one = program("meet", ",".join(names), host=name, hosts=names, neighbour=neighbour)
         launcher.start(directory, one)
     stranger = launcher.make()
-    launcher.start(stranger, program("find_hosts", "10.0.0.2", "10.0.0.3", "algo-2", hosts=("algo-1", "algo-2")))
+    launcher.start(stranger, program("find_hosts", "10.0.0.2", "10.0.0.3", "algo-2"))
     for name, directory in zip(names, directories, strict=True):
         assert wait_for_the_end(launcher, directory).exit_code == 0, log_of(directory)
         met = json.loads(log_of(directory)[0])
@@ -101,6 +101,15 @@ def test_the_hosts_of_a_job_find_each_other_by_name_and_no_other_job_does(launch
     wait_for_the_end(launcher, stranger)
     assert log_of(stranger) == ["[]"]
     assert launcher.interface(Program(module="m", arguments=())) == "eth0"
+
+
+def test_a_first_host_that_is_done_at_once_has_waited_for_the_others(launcher: Local) -> None:
+    names = ("algo-1", "algo-2")
+    first, second = launcher.make(), launcher.make()
+    launcher.start(first, program("find_hosts", host="algo-1", hosts=names))
+    launcher.start(second, program("find_hosts", host="algo-2", hosts=names, neighbour=str(first)))
+    for directory in (first, second):
+        assert wait_for_the_end(launcher, directory).exit_code == 0, log_of(directory)
 
 
 def test_a_host_without_its_neighbour_fails_and_says_so(launcher: Local, tmp_path: Path) -> None:

@@ -28,6 +28,10 @@ INTERFACE = "eth0"
 MOST_CONNECTIONS = 1000
 PATIENCE = 15.0
 """Seconds for which a connection waits for a server that is down, and a host for its neighbour's network."""
+PATIENCE_WITH_ALL = 60.0
+"""Seconds for which a host waits for all the others: the server that starts them may be killed meanwhile."""
+_COMPLETE = "complete"
+"""A link in the hub that says that all cables have been there."""
 _CHUNK = 256 << 10
 _MTU = 65521
 _NEWUSER, _NEWNET = 0x10000000, 0x40000000
@@ -58,6 +62,8 @@ def main(directory: str, wish: dict[str, Any]) -> None:
         return
     with socket.create_server(("127.0.0.1", wish["port"]), backlog=128) as listening:
         _write(f"{directory}/network", json.dumps({"pid": os.getpid(), "hub": hub}))
+        if wish["count"] > 1:
+            _gather(hub, wish["count"])
         print("ready", flush=True)  # noqa: T201  the agent reads it
         folder, door = os.path.split(wish["door"])
         os.chdir(folder or "/")  # a socket's path must be short
@@ -110,6 +116,23 @@ def _plug_in(neighbour: dict[str, int] | None, number: int, count: int) -> int:
     _join(mine)
     os.close(mine)
     return hub
+
+
+def _gather(hub: int, count: int) -> None:
+    """Wait for the others, so that no host is done and gone, and the hub with it, before the last has come."""
+    mine, end = _here(), time.monotonic() + PATIENCE_WITH_ALL
+    _join(hub)
+    while not (names := {name for _, name in socket.if_nameindex()}) & {_COMPLETE}:
+        if names >= {f"host-{number}" for number in range(1, count + 1)}:
+            # It stays when the first of them leaves, for those who have not looked yet.
+            with contextlib.suppress(FileExistsError):
+                _make(_COMPLETE, "bridge")
+        elif time.monotonic() > end:
+            raise TimeoutError("Not all hosts of the job have come.")
+        else:
+            time.sleep(0.02)
+    _join(mine)
+    os.close(mine)
 
 
 def _make_cable(far_end: str, hub: int) -> None:
