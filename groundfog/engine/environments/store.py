@@ -18,6 +18,7 @@ from groundfog.engine.environments.profiles import Profiles
 from groundfog.engine.environments.pythons import Python
 from groundfog.engine.environments.recipe import Environment, Recipe, digest
 from groundfog.engine.launch import Launcher
+from groundfog.engine.logs.file import say
 
 _FORM = 2
 """Another whenever layers are made otherwise, so that older ones are not taken for them."""
@@ -45,8 +46,7 @@ class _Wish:
         return tuple(dict.fromkeys([*layers, str(self.python.prefix), str(self.python.pip.parent), *sorted(lent)]))
 
     def say(self, line: str) -> None:
-        with (self.directory / "log").open("a", encoding="utf-8") as log:
-            log.write(f"{int(time.time() * 1000)}\t{line}\n")
+        say(self.directory / "log", line)
 
 
 class Environments:
@@ -120,7 +120,7 @@ class Environments:
         return Layer(self._folder / name)
 
     def _provide(self, wish: _Wish) -> None:
-        with self._locked(wish.layer, wish):
+        with self._locked(wish.layer, _patience(wish)):
             if not wish.layer.is_ready:
                 self._build(wish)
             wish.layer.hold(wish.directory)
@@ -176,22 +176,32 @@ class Environments:
         return [path for path in self._folder.iterdir() if path.is_dir()] if self._folder.exists() else []
 
     @contextlib.contextmanager
-    def _locked(self, layer: Layer, wish: _Wish | None = None) -> Iterator[None]:
-        """Wait until nobody builds or removes it; without a wish, raise BlockingIOError instead. Raises Interrupted."""
+    def _locked(self, layer: Layer, wait: Callable[[], None] | None = None) -> Iterator[None]:
+        """While another builds or removes it, `wait` is called again and again; without it, raises BlockingIOError."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / f"{layer.folder.name}.lock").open("a") as lock:
-            told = False
             while True:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
-                    if wish is None:
+                    if wait is None:
                         raise
-                    if wish.interrupted():
-                        raise Interrupted from None
-                    if not told:
-                        wish.say("Waiting for an environment that another job prepares.")
-                        told = True
-                    time.sleep(_GLANCE)
+                wait()
             yield
+
+
+def _patience(wish: _Wish) -> Callable[[], None]:
+    """Raises Interrupted when called by one who is not wanted any more."""
+    told = False
+
+    def wait() -> None:
+        nonlocal told
+        if wish.interrupted():
+            raise Interrupted
+        if not told:
+            wish.say("Waiting for an environment that another job prepares.")
+            told = True
+        time.sleep(_GLANCE)
+
+    return wait
