@@ -48,7 +48,8 @@ class Installer:
                 shutil.copytree(code, layout.code, symlinks=True, dirs_exist_ok=True)
             self.launcher.start(directory, self._program(layer, arguments, readable))
             self._see_through(directory, arguments, say, interrupted)
-            within(directory, layout.model).rename(layer.installed)
+            # Environments may be kept on another disk than jobs.
+            shutil.move(within(directory, layout.model), layer.installed)
         finally:
             self.launcher.remove(directory)
 
