@@ -36,6 +36,20 @@ def instances(resources: Document) -> int:
     return sum(group["InstanceCount"] for group in _groups(resources))
 
 
+def check_channels(resources: Document, channels: list[Document]) -> None:
+    """InstanceGroupNames say which groups get a channel."""
+    known = {group["InstanceGroupName"] for group in _groups(resources)}
+    for channel in channels:
+        named = set(channel["DataSource"]["S3DataSource"].get("InstanceGroupNames", known))
+        if named - known:
+            raise Invalid(
+                f"Channel {channel['ChannelName']} is for the instance group {min(named - known)}, and ResourceConfig "
+                f"has {', '.join(sorted(known))}."
+            )
+        if named < known:
+            raise Unwritten("InstanceGroupNames of a channel that is for some groups only")
+
+
 def needs(resources: Document) -> types.Needs:
     """Of each host: as much as the largest, since a host of a job is placed like any other of it."""
     each = [types.needs(group["InstanceType"]) for group in _groups(resources)]
@@ -55,7 +69,8 @@ def resource_config(resources: Document) -> dict[str, Any]:
                 "hosts": names,
             }
         )
-    hosts = [host for group in groups for host in group["hosts"]]
+    # AWS sorts them as texts: algo-10 comes before algo-2.
+    hosts = sorted(host for group in groups for host in group["hosts"])
     return {
         "current_host": hosts[0],
         "current_instance_type": groups[0]["instance_type"],
