@@ -1,181 +1,132 @@
-"""Mirrors: what a program writes while it runs is there, whole, and nothing that is not its own."""
+"""What stands between a server and hosts elsewhere, without a cluster: directories, parcels, the door."""
 
 import os
-from pathlib import Path
+import socket
+import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from groundfog.engine.channels import Interrupted
-from groundfog.engine.errors import Missing, Unfit
-from groundfog.engine.mirrors import Mirror, Mirroring, check
-from groundfog.engine.mirrors.folder import DEEPEST
-from groundfog.engine.objects import Objects
-
-MIRROR = Mirror(path="/opt/ml/checkpoints", bucket="kept", prefix="job/", fetched=True)
-
-
-@pytest.fixture
-def objects(tmp_path: Path) -> Objects:
-    made = Objects(tmp_path / "objects")
-    made.create_bucket("kept", "us-east-1")
-    return made
+from groundfog.engine.launch.ray import parcels
+from groundfog.engine.launch.ray.desk import Desk
+from groundfog.engine.launch.ray.door import NodeDoor
+from groundfog.engine.launch.ray.interface import interface_of
+from groundfog.engine.launch.ray.mirror import Mirror
+from groundfog.engine.sandbox import prepare
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    host = tmp_path / "host"
-    (host / "opt_ml" / "checkpoints").mkdir(parents=True)
-    return host
+def mirror(tmp_path):
+    directory = tmp_path / "host"
+    directory.mkdir()
+    prepare(directory)
+    return Mirror(directory)
 
 
-@pytest.fixture
-def folder(directory: Path) -> Path:
-    return directory / "opt_ml" / "checkpoints"
+def test_each_start_is_an_attempt_with_a_name_of_its_own(mirror):
+    assert not mirror.awaited and not mirror.order and mirror.actors == []
+    mirror.place_order({"program": {}})
+    mirror.place("10.0.0.2 node")
+    assert mirror.awaited and mirror.actor == "host-1" and mirror.address == "10.0.0.2"
+    mirror.lose("gone")
+    assert not mirror.awaited and mirror.lost == "gone"
+    mirror.say(b"1\tone\n")
+    mirror.place_order({"program": {}})
+    assert mirror.awaited and not mirror.lost and not mirror.placed
+    assert mirror.actors == ["host-1", "host-2"] and mirror.order["log"] == 6
+    mirror.begin(5.5)
+    mirror.begin(7.0)
+    mirror.end({"exit_code": 1}, "no channel")
+    assert (mirror.began, mirror.ended, mirror.awaited) == (5.5, {"exit_code": 1}, False)
+    assert (mirror.directory / "feed.failure").read_text() == "no channel"
+    mirror.forget()
+    assert not mirror.ended and not mirror.order and mirror.actors == ["host-1", "host-2"]
 
 
-def kept(objects: Objects) -> dict[str, bytes]:
-    return {found.key: objects.read("kept", found.key) for found in objects.page("kept")}
+def test_a_stop_outlives_an_order_and_not_a_renewal(mirror):
+    (mirror.directory / "stop").touch()
+    mirror.place_order({"program": {}})
+    assert mirror.stopped
+    mirror.forget()
+    assert not mirror.stopped
 
 
-def never() -> bool:
-    return False
+@given(st.dictionaries(st.sampled_from(["model/a", "model/b/c", "checkpoints/a", "output/data/x"]), st.binary()))
+def test_a_parcel_brings_folders_as_they_are(tmp_path_factory, files):
+    here, there = tmp_path_factory.mktemp("here"), tmp_path_factory.mktemp("there")
+    for root in (here, there):
+        for folder in ("model", "checkpoints", "output"):
+            (root / folder).mkdir()
+    (there / "model" / "old").write_text("is gone then")
+    for name, body in files.items():
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_bytes(body)
+    parcel, copy = here / "parcel.tar", there / "parcel.tar"
+    parcels.wrap(here, [here / "model", here / "checkpoints", here / "output"], parcel)
+    offset = 0
+    parcels.put(copy, 0, b"left by an earlier try")
+    parcels.put(copy, 0, b"")
+    while piece := parcels.take(parcel, offset):
+        parcels.put(copy, offset, piece)
+        parcels.put(copy, offset, piece)
+        offset += len(piece)
+    parcels.unwrap(copy, there, [there / "model", there / "checkpoints", there / "output"])
+    copy.unlink()
+    found = {path.relative_to(there).as_posix(): path.read_bytes() for path in there.rglob("*") if path.is_file()}
+    assert found == files
 
 
-def test_what_was_kept_is_there_before_the_start_and_is_not_sent_again(
-    objects: Objects, directory: Path, folder: Path
-) -> None:
-    objects.put("kept", "job/epoch-1/weights", b"one")
-    objects.put("kept", "jobs", b"another's")
-    Mirroring(objects, MIRROR, directory).fetch(never)
-    assert (folder / "epoch-1" / "weights").read_bytes() == b"one"
-    assert sorted(path.name for path in folder.rglob("*")) == ["epoch-1", "weights"]
-    objects.delete("kept", "job/epoch-1/weights")
-    Mirroring(objects, MIRROR, directory).send(last=True)
-    assert kept(objects) == {"jobs": b"another's"}
+def test_a_parcel_holds_no_link_that_leads_out(tmp_path):
+    root = tmp_path / "root"
+    (root / "model").mkdir(parents=True)
+    (tmp_path / "secret").write_text("not to be had")
+    (root / "model" / "link").symlink_to(tmp_path / "secret")
+    (root / "output").symlink_to(tmp_path)
+    parcels.wrap(root, [root / "model", root / "output"], tmp_path / "parcel.tar")
+    assert b"not to be had" not in (tmp_path / "parcel.tar").read_bytes()
 
 
-def test_a_file_is_sent_once_it_rests_and_again_when_it_changed(
-    objects: Objects, directory: Path, folder: Path
-) -> None:
-    mirroring = Mirroring(objects, MIRROR, directory)
-    (folder / "a").write_bytes(b"half")
-    mirroring.send()
-    assert kept(objects) == {}
-    (folder / "a").write_bytes(b"half and half")
-    mirroring.send()
-    assert kept(objects) == {}
-    mirroring.send()
-    assert kept(objects) == {"job/a": b"half and half"}
-    (folder / "a").write_bytes(b"new")
-    mirroring.send()
-    mirroring.send()
-    assert kept(objects) == {"job/a": b"new"}
-    (folder / "a").unlink()
-    mirroring.send()
-    assert kept(objects) == {"job/a": b"new"}
+def test_a_change_is_seen(tmp_path):
+    empty = parcels.changed(tmp_path)
+    (tmp_path / "a").write_text("1")
+    written = parcels.changed(tmp_path)
+    os.utime(tmp_path / "a", (1, 1))
+    assert len({empty, written, parcels.changed(tmp_path)}) == 3
 
 
-def test_a_file_that_is_put_in_place_as_a_whole_need_not_rest(objects: Objects, directory: Path, folder: Path) -> None:
-    mirroring = Mirroring(objects, MIRROR, directory)
-    for said in (b"1", b"2", b"3"):
-        (folder / "new").write_bytes(said)
-        os.link(folder / "new", directory / f"keeps-its-number-{said.decode()}")
-        (folder / "new").replace(folder / "a")
-        mirroring.send()
-        assert kept(objects) == ({"job/a": said} if said != b"1" else {})
+def test_one_relay_at_a_time(tmp_path):
+    desk = Desk(tmp_path / "desk")
+    with desk.turn() as mine:
+        assert mine is not None
+        with Desk(tmp_path / "desk").turn() as other:
+            assert other is None
+    with desk.turn() as mine:
+        assert mine is not None
 
 
-def test_a_file_that_never_rests_is_sent_in_the_end(objects: Objects, directory: Path, folder: Path) -> None:
-    mirroring = Mirroring(objects, MIRROR, directory)
-    for number in range(30):
-        (folder / "log").write_bytes(b"x" * number)
-        mirroring.send()
-    assert 5 < len(kept(objects)["job/log"]) < 30
+def test_the_door_of_a_node_leads_to_the_server(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_answer, args=(server,), daemon=True).start()
+        door = NodeDoor(f"http://127.0.0.1:{server.getsockname()[1]}", tmp_path / "door")
+        with socket.socket(socket.AF_UNIX) as program:
+            program.connect(str(tmp_path / "door"))
+            program.sendall(b"hello")
+            program.shutdown(socket.SHUT_WR)
+            assert program.recv(100) == b"HELLO"
+            assert program.recv(100) == b""
+        assert door.door.port == server.getsockname()[1]
+        door.close()
 
 
-def test_what_grows_is_sent_as_it_is(objects: Objects, directory: Path, folder: Path) -> None:
-    mirroring = Mirroring(objects, Mirror(path=MIRROR.path, bucket="kept", prefix="", grows=True), directory)
-    for said in (b"one", b"onetwo"):
-        (folder / "events").write_bytes(said)
-        mirroring.send()
-        assert kept(objects) == {"events": said}
+def test_an_address_has_an_interface():
+    assert interface_of("127.0.0.1") == "lo" == interface_of("203.0.113.9")
 
 
-def test_the_next_server_sends_what_is_new_and_only_that(objects: Objects, directory: Path, folder: Path) -> None:
-    (folder / "old").write_bytes(b"old")
-    Mirroring(objects, MIRROR, directory).send(last=True)
-    objects.delete("kept", "job/old")
-    (folder / "new").write_bytes(b"new")
-    Mirroring(objects, MIRROR, directory).send(last=True)
-    assert kept(objects) == {"job/new": b"new"}
-
-
-def test_no_link_is_followed_and_no_pipe_is_waited_for(objects: Objects, directory: Path, folder: Path) -> None:
-    secret = directory / "order.json"
-    secret.write_text("secret")
-    (folder / "real").write_text("real")
-    (folder / "link").symlink_to(secret)
-    (folder / "folder").symlink_to(directory)
-    os.mkfifo(folder / "pipe")
-    (folder / os.fsdecode(b"\xff")).write_text("no text")
-    deep = folder
-    for _ in range(DEEPEST + 3):
-        deep = deep / "d"
-    deep.mkdir(parents=True)
-    (deep / "too-deep").write_text("x")
-    Mirroring(objects, MIRROR, directory).send(last=True)
-    assert kept(objects) == {"job/real": b"real"}
-
-
-def test_a_link_in_the_folders_place_leads_nowhere(objects: Objects, directory: Path, folder: Path) -> None:
-    (directory / "order.json").write_text("secret")
-    folder.rmdir()
-    folder.symlink_to(directory)
-    Mirroring(objects, MIRROR, directory).send(last=True)
-    assert kept(objects) == {}
-
-
-@pytest.mark.parametrize("key", ["job/../../etc", "job//x", "job/./x", "job/a\0b"])
-def test_a_key_that_is_no_path_is_refused(objects: Objects, directory: Path, key: str) -> None:
-    objects.put("kept", key, b"")
-    with pytest.raises(Unfit, match="cannot be a path below /opt/ml/checkpoints"):
-        Mirroring(objects, MIRROR, directory).fetch(never)
-
-
-def test_keys_that_cannot_live_together_are_refused(objects: Objects, directory: Path) -> None:
-    objects.put("kept", "job/a", b"")
-    objects.put("kept", "job/a/b", b"")
-    with pytest.raises(Unfit, match="a file where another key needs a folder"):
-        Mirroring(objects, MIRROR, directory).fetch(never)
-
-
-def test_a_bucket_that_is_not_there_is_said_before_the_start_and_at_the_end(
-    objects: Objects, directory: Path, folder: Path
-) -> None:
-    lost = Mirroring(objects, Mirror(path=MIRROR.path, bucket="gone", prefix="", fetched=True), directory)
-    with pytest.raises(Unfit, match="The bucket gone"):
-        lost.fetch(never)
-    (folder / "a").write_text("a")
-    with pytest.raises(Missing):
-        lost.send(last=True)
-
-
-def test_who_is_interrupted_stops(objects: Objects, directory: Path, folder: Path) -> None:
-    objects.put("kept", "job/a", b"")
-    mirroring = Mirroring(objects, MIRROR, directory)
-    with pytest.raises(Interrupted):
-        mirroring.fetch(lambda: True)
-    (folder / "b").write_text("b")
-    mirroring.send(last=True, interrupted=lambda: True)
-    assert kept(objects) == {"job/a": b""}
-
-
-@pytest.mark.parametrize("path", ["/opt/ml/checkpoints", "/opt/ml/checkpoints/a/b", "/opt/ml/output/x", "/tmp/x"])
-def test_where_a_program_may_write_can_be_mirrored(path: str) -> None:
-    check(path)
-
-
-@pytest.mark.parametrize("path", ["/", "/opt/ml", "/opt/ml/input/data", "/tmp", "/etc", "x", "/opt/ml/output/../input"])
-def test_what_is_not_the_programs_own_cannot(path: str) -> None:
-    with pytest.raises(Unfit, match="no folder that can be mirrored"):
-        check(path)
+def _answer(server):
+    come, _ = server.accept()
+    with come:
+        said = b""
+        while block := come.recv(100):
+            said += block
+        come.sendall(said.upper())

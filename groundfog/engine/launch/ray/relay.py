@@ -258,9 +258,22 @@ def _dismiss(name: str) -> None:
     ray.kill(actor)
 
 
+def _connect(address: str) -> None:
+    """Patiently: it may be about to start."""
+    end = time.monotonic() + _UNAVAILABLE
+    while True:
+        try:
+            ray.init(address, namespace=SPACE, log_to_driver=False, logging_level=logging.WARNING)
+            return
+        except ConnectionError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(1)
+
+
 def main(runs: str, desk: str, address: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    ray.init(address, namespace=SPACE, log_to_driver=False, logging_level=logging.WARNING)
+    _connect(address)
     asyncio.run(Relay(Path(runs), Desk(Path(desk))).run())
 
 
