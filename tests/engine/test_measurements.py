@@ -3,6 +3,7 @@
 import random
 import statistics
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -82,8 +83,10 @@ def test_what_a_client_summed_up_has_no_percentiles_unless_all_values_were_the_s
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Database:
-    return Database(tmp_path / "state.db", "state")
+def state(place: Path | str) -> Iterator[Database]:
+    made = Database(place, "state")
+    yield made
+    made.close()
 
 
 def said(at: float, value: float, *, fine: bool = True, metric: Metric = LOSS) -> Measured:
