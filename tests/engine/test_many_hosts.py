@@ -116,8 +116,30 @@ def test_documents_of_the_time_when_a_job_had_one_host_are_read() -> None:
     old = {"step": "training", "transitions": [], "directory": "/home/runs/x", "starts": 1, "outcome": None}
     assert Progress.read(old).directories == ("/home/runs/x",)
     assert Progress.read({**old, "directory": None}).directories == ()
-    program = Program(module="m", arguments=())
-    assert Job(program=program, bucket="b", prefix="p", log_group="g").hosts == ("algo-1",)
+    job = {
+        "program": {
+            "module": "groundfog.algorithms.seq2seq",
+            "arguments": ["train"],
+            "environment": {"TRAINING_JOB_NAME": "j"},
+            "max_seconds": 60,
+            "grace_seconds": 120.0,
+            "trusted": True,
+        },
+        "channels": [
+            {"name": "train", "bucket": "b", "prefix": "", "is_manifest": False, "is_gzipped": False, "if_empty": "no"}
+        ],
+        "hyperparameters": {},
+        "input_data_config": {},
+        "resource_config": {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"},
+        "bucket": "b",
+        "prefix": "out",
+        "compress": True,
+        "log_group": "/jobs",
+        "metrics": {"train:perplexity": "perplexity=(.*)"},
+    }
+    read = Job.read(job)
+    assert read.hosts == ("algo-1",) and read.program.arguments == ("train",)
+    assert read.channels[0].mode == "File"
 
 
 def test_a_host_reads_of_its_own_group() -> None:
