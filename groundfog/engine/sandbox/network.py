@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from groundfog.engine.launch import Network, Program
-from groundfog.engine.launch.agent.network import INTERFACE, address
+from groundfog.engine.launch.agent.network.cables import INTERFACE, address
 
 _NAMES = Path("/etc/hosts")
 _RESOLVING = (Path("/etc/resolv.conf"), Path("/etc/gai.conf"), Path("/etc/host.conf"))
@@ -26,7 +26,7 @@ def interface(network: Network) -> str:
 
 
 def wish(program: Program, door: Door | None) -> dict[str, Any]:
-    """As `launch/agent/network.py` takes it."""
+    """As `launch/agent/network` takes it."""
     return {
         "door": str(door.socket) if door else "",
         "port": door.port if door else 0,

@@ -2,6 +2,7 @@
 
 Standard library, and nothing of ours is imported but what lies beside this file, so that it starts in no time:
 
+    process   how the program is started, asked to end, and killed
     lines     what the program writes, as lines with a time
     room      what the program may take of the machine
     network   what it may reach; a process of its own
@@ -30,22 +31,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 # What lies beside this file is found by its own name, so that nothing above it is loaded.
 if TYPE_CHECKING:
-    from groundfog.engine.launch.agent import room
+    from groundfog.engine.launch.agent import process, room
     from groundfog.engine.launch.agent.feeding import Feeder
     from groundfog.engine.launch.agent.lines import Lines
 else:
+    import process
     import room
     from feeding import Feeder
     from lines import Lines
 
-_NETWORK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "network.py")
-_PDEATHSIG = 1
-_CALLS = 99
+_NETWORK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "network")
 _UNSTARTABLE = 126
 """The exit code of what could not be run, as a shell has it."""
 
@@ -89,7 +89,7 @@ class Agent:
         self._selector.unregister(0)
         if not os.path.exists("order.json"):
             if program is not None:
-                _kill(program)
+                process.kill(program)
             self._close_network()
             room.leave(spare["room"])
             shutil.rmtree(os.getcwd(), ignore_errors=True)
@@ -100,7 +100,7 @@ class Agent:
         lines = Lines("log")
         if order.get("feeder"):
             self._feeder = Feeder(order["feeder"], self._selector)
-        if program is not None and _hand_over(order, program):
+        if program is not None and process.hand_over(order, program):
             self._hear(program, lines.write)
         else:
             program = self._spawn(order, lines.write)
@@ -108,7 +108,7 @@ class Agent:
         _write("began", repr(started))
         because = "" if program is None else self._see_through(order, program)
         if program is not None and not order["nested"]:
-            _kill(program)
+            process.kill(program)
         if self._feeder is not None:
             self._feeder.close()
         while self._turn(0):
@@ -139,15 +139,15 @@ class Agent:
                 because = "time limit"
             if not because and self._is_unfed():
                 because = "input"
-                _kill(program)
+                process.kill(program)
             if disk.is_full():
                 because = "disk"
-                _kill(program)
+                process.kill(program)
             if (because or self.leaving) and not asked:
-                asked = _ask_to_end(program, order["nested"])
+                asked = process.ask_to_end(program, order["nested"])
                 patience = _never(order["grace_seconds"])
             if now >= patience:
-                _kill(program)
+                process.kill(program)
             waits_to_ask = (because or self.leaving) and not asked
             self._turn(0.02 if waits_to_ask else max(0.0, min(1.0, limit - now, patience - now)))
         # It may have ended because it took a pipe for read to its end.
@@ -165,7 +165,7 @@ class Agent:
         except OSError as problem:
             use(f"The network of this host could not be made: {problem}\n".encode())
             return None
-        program = spawn(order, way_in, stdin)
+        program = process.spawn(order, way_in, stdin)
         self._hear(program, use)
         return program
 
@@ -185,7 +185,7 @@ class Agent:
             answer = said.readline().strip()
         if answer != "ready":
             raise OSError(answer or "no reason given")
-        return way_into(self._network.pid)
+        return process.way_into(self._network.pid)
 
     def _close_network(self) -> None:
         if self._network is not None:
@@ -220,91 +220,6 @@ class Agent:
     def _leave(self, *_: object) -> None:
         """The machine goes down: the program may write its checkpoint, and the host counts as lost, not as ended."""
         self.leaving = True
-
-
-def way_into(keeper: int) -> list[str]:
-    """To be put before a command, so that it runs in the network that the process keeps."""
-    user = [f"--user=/proc/{keeper}/ns/user", "--preserve-credentials"] if os.geteuid() else []
-    return ["nsenter", *user, f"--net=/proc/{keeper}/ns/net", "--"]
-
-
-def spawn(order: Order, way_in: list[str], stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
-    agent = os.getpid()
-    libc = None if order["nested"] else _libc()
-
-    def confine() -> None:
-        """In the child, before it becomes the program."""
-        room.enter(order["room"])
-        if libc is not None:
-            # Behind bubblewrap, --die-with-parent sees to this.
-            libc.prctl(_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != agent:
-                os._exit(1)
-
-    with _calls() as calls:
-        return subprocess.Popen(
-            [*way_in, *order["command"]],
-            env=order["environment"],
-            cwd=order["folder"],
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=confine,
-            pass_fds=calls,
-        )
-
-
-@contextlib.contextmanager
-def _calls() -> Iterator[tuple[int, ...]]:
-    """What the program is to find open beside its standard files."""
-    if not os.path.exists("calls"):
-        yield ()
-        return
-    with open("calls", "rb") as file:
-        os.dup2(file.fileno(), _CALLS)
-    try:
-        yield (_CALLS,)
-    finally:
-        os.close(_CALLS)
-
-
-def _libc() -> Any:
-    import ctypes  # slow to load, and needed where there is no sandbox only
-
-    return ctypes.CDLL(None)
-
-
-def _hand_over(order: Order, program: subprocess.Popen[bytes]) -> bool:
-    """Give the spare program its order. False, and it is gone, where it cannot take it."""
-    if order["warm"] and program.poll() is None and program.stdin is not None:
-        with contextlib.suppress(BrokenPipeError):
-            program.stdin.write(json.dumps(order["warm"]).encode() + b"\n")
-            program.stdin.close()
-            return True
-    _kill(program)
-    return False
-
-
-def _ask_to_end(program: subprocess.Popen[bytes], nested: int) -> bool:
-    """SIGTERM to the program itself. bubblewrap is its grandparent and would end at once, with all that is inside."""
-    pid = program.pid
-    for _ in range(nested):
-        try:
-            with open(f"/proc/{pid}/task/{pid}/children") as children:
-                pid = int(children.read().split()[0])
-        except (OSError, IndexError):
-            return False
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-    return True
-
-
-def _kill(program: subprocess.Popen[bytes]) -> None:
-    """The program and what it left behind in its session."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(program.pid, signal.SIGKILL)
-    program.wait()
 
 
 def _never(seconds: float | None) -> float:
