@@ -55,13 +55,17 @@ class Board:
         from torch.utils.tensorboard import SummaryWriter
 
         writer: Any = None
+        written: dict[str, int] = {}
         while (record := self._records.get()) is not None:
             if writer is None:
                 # What an earlier run said of updates that are done once more is not to be shown twice.
                 again = record.updates + 1 if isinstance(record, Started) and record.updates else None
                 writer = SummaryWriter(str(self._kept), purge_step=again)
             for name, value, updates in scalars(record):
-                writer.add_scalar(name, value, updates)
+                # Progress and a checkpoint may be told after the same update.
+                if written.get(name) != updates:
+                    writer.add_scalar(name, value, updates)
+                    written[name] = updates
             if self._records.empty():
                 writer.flush()
                 self._show()
