@@ -46,6 +46,8 @@ class Feeder:
                 self._epoch(channel, epoch)
         except Unfit as unfit:
             fail(self._directory, f"Channel {channel.name!r}: {unfit}")
+        except BrokenPipeError:
+            os._exit(0)  # The agent is gone; a reader who has had enough is no end of it.
         except BaseException:
             _log.exception("channel %s", channel.name)
         os._exit(1)
