@@ -15,6 +15,7 @@ ROLE = "arn:aws:iam::000000000000:role/groundfog"
 
 SCRIPT = """
 import json
+import logging
 import os
 import time
 from pathlib import Path
@@ -34,6 +35,7 @@ def predict_fn(text, model):
     if text == "sleep":
         time.sleep(60)
     print("asked for", text)
+    logging.info("thought of %s", text)
     return f"{model}{text[::-1]}"
 
 def output_fn(prediction, accept):
@@ -139,7 +141,8 @@ def test_a_users_error_is_a_model_error_with_its_text_and_a_traceback_in_the_log
 
 def test_what_the_script_prints_is_in_the_endpoints_log(desk):
     desk.ask("Torch", "printed")
-    wait_until(lambda: "asked for printed" in desk.log("Torch"), "nothing was logged")
+    wait_until(lambda: "asked for printed" in desk.log("Torch"), "nothing was printed")
+    wait_until(lambda: "INFO - root - thought of printed" in desk.log("Torch"), "nothing was logged")
 
 
 def test_a_worker_that_crashes_is_replaced_and_only_its_own_request_fails(desk):

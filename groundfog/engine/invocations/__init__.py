@@ -45,9 +45,7 @@ class Invocations:
     async def close(self) -> None:
         """What runs is broken off, and asked again by the next server."""
         lines, self._lines = list(self._lines.values()), {}
-        for line in lines:
-            line.cancel()
-        await asyncio.gather(*(line.over for line in lines), return_exceptions=True)
+        await asyncio.gather(*(line.close() for line in lines))
 
     async def submit(self, name: str, invocation: Invocation) -> None:
         """It is done from here on, whatever happens to this server. Raises Taken."""
@@ -56,10 +54,8 @@ class Invocations:
 
     def _stand(self, name: str, invocation: Invocation) -> None:
         line = self._lines.get(invocation.endpoint)
-        if line is None:
-            line = Line(lambda: self._room(invocation.endpoint), self._do)
-            self._lines[invocation.endpoint] = line
-            line.over.add_done_callback(lambda _: self._lines.pop(invocation.endpoint, None))
+        if line is None or line.over.done():
+            line = self._lines[invocation.endpoint] = Line(lambda: self._room(invocation.endpoint), self._do)
         line.stand(name, invocation)
 
     def _room(self, endpoint: str) -> int:

@@ -29,9 +29,12 @@ class Line:
         self._waiting.append((name, invocation))
         self._begin()
 
-    def cancel(self) -> None:
-        for task in (self.over, *self._running):
+    async def close(self) -> None:
+        """What runs is broken off."""
+        tasks = (self.over, *self._running)
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _keep(self) -> None:
         while self._waiting or self._running:

@@ -7,6 +7,7 @@ need be installed there, and nothing but the standard library is used.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import socket
 import sys
@@ -18,9 +19,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from groundfog.opt_ml.inference.handler import Answer, Handler
 
+_LOGGED = "%(asctime)s %(levelname)s - %(name)s - %(message)s"
+
 
 def main(toolkit: str, descriptor: int) -> None:
     os.set_inheritable(descriptor, False)
+    level = os.environ.get("SAGEMAKER_CONTAINER_LOG_LEVEL", "")
+    logging.basicConfig(level=int(level) if level.isdigit() else logging.INFO, format=_LOGGED)
     handler = _load(toolkit)
     from groundfog.opt_ml.inference import frames
 
