@@ -64,7 +64,7 @@ def assemble(settings: Settings, *, alone: bool = False, url: str = "") -> Engin
         room=int(settings.environments_room * 1e9),
         index=Index.of_this_machine(),
     )
-    endpoints = Endpoints(resources, objects, local, logs, wait=settings.endpoint_wait, environments=environments)
+    endpoints = Endpoints(resources, objects, launcher, logs, wait=settings.endpoint_wait, environments=environments)
     return Engine(
         objects=objects,
         resources=resources,
@@ -83,7 +83,7 @@ def assemble(settings: Settings, *, alone: bool = False, url: str = "") -> Engin
         endpoints=endpoints,
         invocations=Invocations(resources, objects, endpoints),
         transforms=Transforms(
-            resources, objects, local, logs, at_once=settings.jobs_at_once, environments=environments
+            resources, objects, launcher, logs, at_once=settings.jobs_at_once, environments=environments
         ),
         environments=environments,
         keys=keys,

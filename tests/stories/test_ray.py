@@ -5,7 +5,7 @@ from clusters import a_cluster, why_none
 from served import wait_until
 from test_training_survives import command, model, said, submit
 
-SECONDS = 90
+SECONDS = 180
 """For what takes three on an idle machine."""
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_none()), reason=why_none())]
 

@@ -11,7 +11,7 @@ import clusters
 import pytest
 from machines import machines, why_none
 from served import wait_until
-from test_ray import ended
+from test_ray import SECONDS, ended
 from test_training_survives import command, model, said, submit
 
 MISSING = clusters.why_none() or why_none()
@@ -26,10 +26,10 @@ PORT = "29679"
 def cluster():
     """Its head is on this machine, and trains nothing."""
     with machines(2) as (address, others), tempfile.TemporaryDirectory(prefix="r", ignore_cleanup_errors=True) as short:
-        environment = os.environ | {"RAY_TMPDIR": short}
+        environment = os.environ | {"RAY_TMPDIR": short, "RAY_raylet_start_wait_time_s": str(SECONDS)}
         head = ["--head", f"--node-ip-address={address}", f"--port={PORT}", "--include-dashboard=false", "--num-cpus=0"]
         started = subprocess.Popen([*RAY, *head, SMALL[1]], env=environment, stdout=subprocess.DEVNULL)
-        wait_until(lambda: _answers(address), "the cluster's head did not start", 90)
+        wait_until(lambda: _answers(address), "the cluster's head did not start", SECONDS)
         for other in others:
             place = [f"--address={address}:{PORT}", f"--node-ip-address={other.address}"]
             other.start([*RAY, *place, *SMALL], environment | {"RAY_TMPDIR": "/tmp"})
@@ -61,7 +61,7 @@ def test_two_hosts_on_two_machines_and_one_machine_lost(cluster, own_server, tmp
 
     submit(server.sagemaker, "job", "resume")
     runs = server.home / "nodes"
-    wait_until(lambda: list(runs.glob("*/opt_ml/checkpoints/runs")), "no checkpoint came", 90)
+    wait_until(lambda: list(runs.glob("*/opt_ml/checkpoints/runs")), "no checkpoint came", SECONDS)
     (placed,) = runs.glob("*/placed")
     next(one for one in others if one.address == placed.read_text().split()[0]).turn_off()
     assert ended(server.sagemaker, "job")["TrainingJobStatus"] == "Completed"

@@ -1,6 +1,7 @@
 """Endpoints: created and changed here; `sagemaker_runtime` asks them."""
 
 import asyncio
+import dataclasses
 import math
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ from groundfog.engine.endpoints import Deployment, UnknownVariant, Variant, runn
 from groundfog.engine.errors import Busy, Missing, Taken
 from groundfog.engine.resources import Document, Resource
 from groundfog.services.sagemaker import asynchronous, images, roles
+from groundfog.services.sagemaker.instances import needs
 from groundfog.services.sagemaker.kinds import ENDPOINT, ENDPOINT_CONFIG, MODEL
 from groundfog.wire.caller import Caller, Parameters, Result
 from groundfog.wire.refusal import Refusal
@@ -169,7 +171,9 @@ def _variant(engine: Engine, caller: Caller, config: Resource, given: Document) 
     server = container.server(engine, asynchronous.environment(config.document, container.environment))
     return Variant(
         name=given["VariantName"],
-        program=roles.under(server, engine, caller, served),
+        program=dataclasses.replace(
+            roles.under(server, engine, caller, served), **needs(given.get("InstanceType", ""))._asdict()
+        ),
         model=container.archive,
         weight=given["InitialVariantWeight"],
         instances=given["InitialInstanceCount"],

@@ -29,6 +29,7 @@ from groundfog.engine.errors import Unfit
 from groundfog.engine.launch import Host, Passes, Program
 from groundfog.engine.launch.ray.desk import Desk
 from groundfog.engine.launch.ray.mirror import Mirror
+from groundfog.engine.launch.ray.window import WORD
 from groundfog.engine.sandbox import prepare
 
 PATIENCE = 60.0
@@ -116,6 +117,7 @@ class Ray:
                 "store": dict(self._store(f"{directory.name}-node")),
                 "sandbox": self._cluster.sandbox,
                 "modules": self._cluster.modules,
+                "word": secrets.token_hex(WORD // 2),
             }
         )
         self._see_to_the_relay()

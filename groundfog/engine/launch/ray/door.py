@@ -35,13 +35,13 @@ class NodeDoor:
     def _join(self, inside: socket.socket) -> None:
         with inside, contextlib.suppress(OSError), socket.create_connection(self._server, timeout=10) as server:
             server.settimeout(None)
-            back = threading.Thread(target=_pump, args=(server, inside), daemon=True)
+            back = threading.Thread(target=pump, args=(server, inside), daemon=True)
             back.start()
-            _pump(inside, server)
+            pump(inside, server)
             back.join()
 
 
-def _pump(come: socket.socket, go: socket.socket) -> None:
+def pump(come: socket.socket, go: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while block := come.recv(_BLOCK):
             go.sendall(block)

@@ -24,6 +24,7 @@ from groundfog.engine.launch.local import Local
 from groundfog.engine.launch.ray import parcels
 from groundfog.engine.launch.ray.door import NodeDoor
 from groundfog.engine.launch.ray.interface import interface_of
+from groundfog.engine.launch.ray.window import Window, is_open
 from groundfog.engine.sandbox import Sandbox
 from groundfog.opt_ml.layout import Layout
 
@@ -39,6 +40,8 @@ class News:
     lines: bytes = b""
     failure: str = ""
     saved: str = ""
+    port: int = 0
+    """Where its model server is reached; 0: it has none, or not yet."""
 
 
 class Node:
@@ -50,6 +53,8 @@ class Node:
         self._local: Local | None = None
         self._directory: Path | None = None
         self._door: NodeDoor | None = None
+        self._window: Window | None = None
+        self._word = ""
         self._watch: subprocess.Popen[bytes] | None = None
         self._begun = self._stopped = False
         self._refused = ""
@@ -79,13 +84,13 @@ class Node:
         if self._local is not None and self._directory is not None:
             self._local.stop(self._directory)
 
-    def look(self, offset: int, began: bool, patience: float) -> News:
+    def look(self, offset: int, began: bool, served: bool, patience: float) -> News:
         """What is new, as soon as there is something, or after so many seconds."""
         end = time.monotonic() + patience
         while True:
             news = self._news(offset)
-            told = news.lines or news.host.phase in ("exited", "lost") or (news.host.phase == "running" and not began)
-            if told or time.monotonic() > end:
+            first = (news.host.phase == "running" and not began) or (news.port and not served)
+            if first or news.lines or news.host.phase in ("exited", "lost") or time.monotonic() > end:
                 return news
             time.sleep(_GLANCE)
 
@@ -103,8 +108,9 @@ class Node:
             self._local.remove(self._directory)
         if self._watch is not None:
             self._watch.kill()
-        if self._door is not None:
-            self._door.close()
+        for opening in (self._door, self._window):
+            if opening is not None:
+                opening.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
@@ -114,6 +120,7 @@ class Node:
 
     def _start(self, order: dict[str, Any]) -> None:
         try:
+            self._word = order["word"]
             self._local = self._launcher(order)
             self._directory = directory = self._local.make()
             parcels.unwrap(self._parcel, self._layout.root, ())
@@ -158,7 +165,13 @@ class Node:
         host = self._local.poll(self._directory)
         lines = _from(self._directory / "log", offset)
         saved = parcels.changed(self._layout.checkpoints)
-        return News(host=host, lines=lines, failure=feed.failure(self._directory), saved=saved)
+        failure = feed.failure(self._directory)
+        return News(host=host, lines=lines, failure=failure, saved=saved, port=self._port())
+
+    def _port(self) -> int:
+        if self._window is None and is_open(self._layout.socket):
+            self._window = Window(self._layout.socket, self._word)
+        return self._window.port if self._window is not None else 0
 
 
 def _fetch(directory: Path, wanted: dict[str, Any] | None, store: dict[str, str]) -> None:

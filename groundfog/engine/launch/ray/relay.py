@@ -22,6 +22,7 @@ from groundfog.engine.launch.ray.desk import Desk
 from groundfog.engine.launch.ray.group import Group, give_up
 from groundfog.engine.launch.ray.mirror import Mirror, Order
 from groundfog.engine.launch.ray.node import News, Node, to_json
+from groundfog.engine.launch.ray.tunnel import serve
 
 SPACE = "groundfog"
 """The namespace of our actors' names."""
@@ -108,14 +109,20 @@ class Seeing:
         self._actor: Any = None
         self._saved, self._saved_at = parcels.changed(mirror.layout.checkpoints), 0.0
         self._parcel = mirror.directory / "parcel.tar"
+        self._serving: asyncio.Server | None = None
 
     async def run(self) -> None:
         self._actor = await asyncio.to_thread(_find, self._mirror) or await self._place()
         if not await self._ask("has_begun"):
             await self._send()
             await self._ask("begin", {**self._order, "addresses": await self._others()})
-        news = await self._listen()
-        if news.host.because != "input" or news.host.started != news.host.ended:
+        try:
+            news = await self._listen()
+        finally:
+            if self._serving is not None:
+                self._serving.close()
+        ran = news.host.because != "input" or news.host.started != news.host.ended
+        if ran and self._serving is None:
             await self._bring_home(*_WRITTEN)
         self._mirror.end(to_json(news.host), news.failure)
 
@@ -162,8 +169,11 @@ class Seeing:
                 told = True
             offset = self._mirror.log.stat().st_size - self._order["log"]
             patience = _LISTEN if told else _GLANCE
-            news: News = await self._ask("look", offset, self._mirror.began is not None, patience)
+            began, served = self._mirror.began is not None, self._serving is not None
+            news: News = await self._ask("look", offset, began, served, patience)
             self._mirror.say(news.lines)
+            if news.port and not served:
+                self._serving = await serve(self._mirror, news.port, self._order["word"])
             if news.host.started is not None:
                 self._mirror.begin(news.host.started)
             if news.host.phase == "lost":
