@@ -10,15 +10,8 @@ from groundfog.engine import Engine
 from groundfog.engine.errors import Unfit
 from groundfog.engine.measurements import Metric, Sought, Summary
 from groundfog.engine.measurements.statistics import SIMPLE, Statistic
-from groundfog.services.cloudwatch.requests import (
-    Gathered,
-    InvalidCombination,
-    InvalidValue,
-    MetricOf,
-    Missing,
-    Span,
-    Wanted,
-)
+from groundfog.services.cloudwatch import requests
+from groundfog.services.cloudwatch.requests import InvalidCombination, InvalidValue, Missing, Span
 from groundfog.wire.caller import Caller, Parameters, Result
 from groundfog.wire.refusal import Refusal
 
@@ -30,7 +23,7 @@ _RECENTLY, _LISTED = 3 * 3600, 14 * 86400
 
 
 def get_metric_statistics(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    metric: Metric = MetricOf.read(request)
+    metric = requests.metric(request)
     span = Span.read(request["StartTime"], request["EndTime"], request["Period"])
     if span.length > _MOST_POINTS:
         raise InvalidCombination(
@@ -40,14 +33,13 @@ def get_metric_statistics(engine: Engine, caller: Caller, request: Parameters) -
     simple, extended = request.get("Statistics", []), request.get("ExtendedStatistics", [])
     if not simple and not extended:
         raise Missing("At least one of the parameters Statistics and ExtendedStatistics must be specified.")
-    wanted = {name: Wanted.read(name, "ExtendedStatistics") for name in extended}
+    wanted = {name: requests.statistic(name, "ExtendedStatistics") for name in extended}
     points = engine.measurements.points(metric, span.start, span.end, unit=request.get("Unit", ""))
-    gathered = Gathered.of(points, span, by_unit=True)
     return {
         "Label": metric.name,
         "Datapoints": [
             {"Timestamp": at, "Unit": unit, **_told(summary, simple, wanted)}
-            for (at, unit), summary in gathered.items()
+            for (at, unit), summary in requests.gathered(points, span, by_unit=True).items()
         ],
     }
 
@@ -103,11 +95,11 @@ def _checked(queries: list[Any]) -> list[Any]:
 
 def _series(engine: Engine, request: Parameters, query: Any) -> list[tuple[int, float]]:
     wanted = query["MetricStat"]
-    metric: Metric = MetricOf.read(wanted["Metric"])
+    metric = requests.metric(wanted["Metric"])
     span = Span.read(request["StartTime"], request["EndTime"], wanted["Period"]).whole()
-    of: Statistic = Wanted.read(wanted["Stat"], "Stat")
+    of = requests.statistic(wanted["Stat"], "Stat")
     points = engine.measurements.points(metric, span.start, span.end, unit=wanted.get("Unit", ""))
-    told = ((at, of(summary)) for (at, _), summary in Gathered.of(points, span, by_unit=False).items())
+    told = ((at, of(summary)) for (at, _), summary in requests.gathered(points, span, by_unit=False).items())
     pairs = [(at, value) for at, value in told if value is not None]
     return pairs if request.get("ScanBy") == "TimestampAscending" else pairs[::-1]
 

@@ -5,8 +5,8 @@ import time
 from typing import Any
 
 from groundfog.engine import Engine
-from groundfog.engine.measurements import Measured, Metric, Summary
-from groundfog.services.cloudwatch.requests import InvalidCombination, InvalidValue, MetricOf, Missing, Span
+from groundfog.engine.measurements import Measured, Summary
+from groundfog.services.cloudwatch.requests import InvalidCombination, InvalidValue, Missing, metric, seconds
 from groundfog.wire.caller import Caller, Parameters, Result
 from groundfog.wire.refusal import Refusal
 
@@ -34,9 +34,8 @@ def _measured(namespace: str, number: int, datum: Any) -> Measured:
     resolution = datum.get("StorageResolution", 60)
     if resolution not in (1, 60):
         raise InvalidValue(f"The parameter {where}.StorageResolution must be 1 or 60, not {resolution}.")
-    metric: Metric = MetricOf.read({"Namespace": namespace, **datum})
     return Measured(
-        metric=metric,
+        metric=metric({"Namespace": namespace, **datum}),
         at=_moment(where, datum),
         summary=_summary(where, datum),
         unit=datum.get("Unit", "None"),
@@ -46,7 +45,7 @@ def _measured(namespace: str, number: int, datum: Any) -> Measured:
 
 def _moment(where: str, datum: Any) -> float:
     now = time.time()
-    at = Span.moment(datum["Timestamp"]) if "Timestamp" in datum else now
+    at = seconds(datum["Timestamp"]) if "Timestamp" in datum else now
     if at < now - _OLDEST:
         raise InvalidValue(f"The parameter {where}.Timestamp must specify a time within the past two weeks.")
     if at > now + _FURTHEST:

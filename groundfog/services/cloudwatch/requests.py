@@ -1,16 +1,19 @@
 """What the operations' requests have in common: metrics, times, periods, and how they are refused."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from groundfog.engine.errors import Unfit
 from groundfog.engine.measurements import Metric, Point, Summary
-from groundfog.engine.measurements.statistics import Statistic, statistic
+from groundfog.engine.measurements.statistics import Statistic
+from groundfog.engine.measurements.statistics import statistic as named_statistic
 from groundfog.wire.refusal import Refusal
 
 _SHORT = (1, 5, 10, 20, 30)
+"""Periods that are no multiple of a minute."""
 
 
 class InvalidValue(Refusal):
@@ -43,15 +46,10 @@ class Span:
             raise InvalidValue(
                 f"The parameter Period must be {', '.join(map(str, _SHORT))} or a multiple of 60, not {period}."
             )
-        first, last = cls.moment(start), cls.moment(end)
+        first, last = seconds(start), seconds(end)
         if first >= last:
             raise InvalidValue("The parameter StartTime must be less than the parameter EndTime.")
         return cls(first - first % min(period, 60), last, period)
-
-    @staticmethod
-    def moment(given: Any) -> float:
-        """Seconds since the epoch."""
-        return given.timestamp() if isinstance(given, datetime) else float(given)
 
     def whole(self) -> "Span":
         """The same with periods that begin where everybody's do."""
@@ -62,40 +60,35 @@ class Span:
         """How many periods."""
         return math.ceil((self.end - self.start) / self.period)
 
-    def holding(self, moment: float) -> int:
-        """When the period began in which this is."""
+    def beginning(self, moment: float) -> int:
+        """Of the period in which this is."""
         return int(moment - (moment - self.start) % self.period)
 
 
-class MetricOf(Metric):
-    """A metric as requests name it."""
-
-    @classmethod
-    def read(cls, named: Any) -> Metric:
-        dimensions = [(one["Name"], one["Value"]) for one in named.get("Dimensions", [])]
-        if len(dict(dimensions)) < len(dimensions):
-            raise InvalidValue("The parameter Dimensions must not name a dimension twice.")
-        return Metric(named["Namespace"], named["MetricName"], tuple(dimensions))
+def metric(named: Any) -> Metric:
+    """By `Namespace`, `MetricName` and `Dimensions`."""
+    dimensions = [(one["Name"], one["Value"]) for one in named.get("Dimensions", [])]
+    if len(dict(dimensions)) < len(dimensions):
+        raise InvalidValue("The parameter Dimensions must not name a dimension twice.")
+    return Metric(named["Namespace"], named["MetricName"], tuple(dimensions))
 
 
-class Wanted:
-    """A statistic by the name that a request gives it."""
-
-    @staticmethod
-    def read(name: str, parameter: str) -> Statistic:
-        try:
-            return statistic(name)
-        except Unfit as unfit:
-            raise InvalidValue(f"The value {name} for parameter {parameter} is not supported: {unfit}.") from None
+def statistic(name: str, parameter: str) -> Statistic:
+    try:
+        return named_statistic(name)
+    except Unfit as unfit:
+        raise InvalidValue(f"The value {name} for parameter {parameter} is not supported: {unfit}.") from None
 
 
-class Gathered(dict[tuple[int, str], Summary]):
-    """Summaries by the beginning of their period and their unit, in the order of time."""
+def gathered(points: Iterable[Point], span: Span, *, by_unit: bool) -> dict[tuple[int, str], Summary]:
+    """By the beginning of their period and, where that matters, their unit; in the order of time."""
+    found: dict[tuple[int, str], Summary] = {}
+    for point in points:
+        key = (span.beginning(point.at), point.unit if by_unit else "")
+        found[key] = found[key] + point.summary if key in found else point.summary
+    return found
 
-    @classmethod
-    def of(cls, points: list[Point], span: Span, *, by_unit: bool) -> "Gathered":
-        gathered = cls()
-        for point in points:
-            key = (span.holding(point.at), point.unit if by_unit else "")
-            gathered[key] = gathered[key] + point.summary if key in gathered else point.summary
-        return gathered
+
+def seconds(moment: Any) -> float:
+    """Since the epoch."""
+    return moment.timestamp() if isinstance(moment, datetime) else float(moment)
