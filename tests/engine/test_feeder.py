@@ -64,7 +64,7 @@ class Fed:
     def close(self) -> None:
         if self.process is not None:
             self.agent.shutdown(socket.SHUT_RDWR)
-            assert self.process.wait(10) is not None
+            assert self.process.wait(30) is not None
             self.agent.close()
         for descriptor in self.held.values():
             os.close(descriptor)
@@ -163,7 +163,7 @@ def test_it_ends_with_its_agent_whatever_it_waits_for(fed: Fed) -> None:
     with fed.fifo("train", 0).open("rb") as file:
         file.read(1)
         fed.agent.shutdown(socket.SHUT_RDWR)
-        assert fed.process is not None and fed.process.wait(10) == 0
+        assert fed.process is not None and fed.process.wait(30) == 0
 
 
 def test_a_second_start_begins_at_epoch_0(fed: Fed) -> None:
@@ -172,7 +172,7 @@ def test_a_second_start_begins_at_epoch_0(fed: Fed) -> None:
     assert [fed.read("train", epoch) for epoch in range(2)] == [b"fog"] * 2
     fed.agent.shutdown(socket.SHUT_RDWR)
     assert fed.process is not None
-    fed.process.wait(10)
+    fed.process.wait(30)
     fed.agent.close()
     fed.layout.pipe_state.mkdir()
     (fed.layout.pipe_state / ".train-pipe_mode-state").write_text("2")
