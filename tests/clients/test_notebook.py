@@ -1,8 +1,10 @@
 """JupyterLab as `groundfog notebook` opens it, asked by its own HTTP interface."""
 
+import contextlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -12,15 +14,16 @@ from served import wait_until
 
 ROOT = Path(__file__).parents[2]
 BIN = ROOT / ".clients" / "notebook" / "bin"
-WALKTHROUGH = ROOT / "walkthroughs" / "word_pronunciation.py"
+WALKTHROUGHS = ROOT / "walkthroughs"
 pytestmark = pytest.mark.clients
 
 
 @pytest.fixture(scope="module")
 def lab(cloud, tmp_path_factory):
-    """Asks JupyterLab, opened over a copy of a walkthrough: lab("/api/contents/…")."""
+    """Asks JupyterLab, opened over copies of the walkthroughs: lab("/api/contents/…")."""
     folder = tmp_path_factory.mktemp("notebooks")
-    (folder / "walkthrough.py").write_text(WALKTHROUGH.read_text())
+    for file in WALKTHROUGHS.glob("*.py"):
+        shutil.copy(file, folder)
     said = folder / "said.txt"
     options = ("--no-browser", "--allow-root", "--port=0", "--IdentityProvider.token=secret")
     with (
@@ -31,7 +34,7 @@ def lab(cloud, tmp_path_factory):
                 "notebook",
                 "--home",
                 cloud.home,
-                folder / "walkthrough.py",
+                folder / "word_pronunciation.py",
                 *options,
             ],
             env=os.environ | {"HOME": str(folder)},
@@ -39,11 +42,11 @@ def lab(cloud, tmp_path_factory):
             stderr=writing,
         ) as running,
     ):
-        found = wait_until(lambda: re.search(r"http://127.0.0.1:\d+", said.read_text()), "JupyterLab did not start", 90)
+        url = wait_until(lambda: listening(said.read_text()), "JupyterLab did not start", 180)
 
         def ask(path, method="GET", body=None):
             asked = urllib.request.Request(
-                found[0] + path,
+                url + path,
                 method=method,
                 data=json.dumps(body).encode() if body is not None else None,
                 headers={"Authorization": "token secret", "Content-Type": "application/json"},
@@ -55,13 +58,22 @@ def lab(cloud, tmp_path_factory):
         running.terminate()
 
 
-def test_a_walkthrough_opens_as_a_notebook_and_is_saved_as_the_script_it_was(lab):
-    opened = lab("/api/contents/walkthrough.py?type=notebook")
+def listening(said):
+    """Its address, once it answers there: it is said before."""
+    if found := re.search(r"http://127.0.0.1:\d+", said):
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{found[0]}/api", timeout=10):
+            return found[0]
+    return None
+
+
+@pytest.mark.parametrize("name", ["word_pronunciation.py", "speech_recognition.py"])
+def test_a_walkthrough_opens_as_a_notebook_and_is_saved_as_the_script_it_was(lab, name):
+    opened = lab(f"/api/contents/{name}?type=notebook")
     kinds = [cell["cell_type"] for cell in opened["content"]["cells"]]
     assert kinds[:2] == ["markdown", "code"]
-    lab("/api/contents/walkthrough.py", "PUT", {"type": "notebook", "content": opened["content"]})
-    saved = lab("/api/contents/walkthrough.py?type=file&content=1")["content"]
-    assert saved.rstrip() == WALKTHROUGH.read_text().rstrip()
+    lab(f"/api/contents/{name}", "PUT", {"type": "notebook", "content": opened["content"]})
+    saved = lab(f"/api/contents/{name}?type=file&content=1")["content"]
+    assert saved.rstrip() == (WALKTHROUGHS / name).read_text().rstrip()
 
 
 def test_python_files_open_as_notebooks_with_a_kernel(lab):
@@ -84,6 +96,8 @@ def test_a_cell_is_run_with_everything_set(cloud, tmp_path):
             cloud.home,
             "--",
             BIN / "jupytext",
+            "--set-kernel",
+            "python3",
             "--execute",
             "--to",
             "ipynb",

@@ -29,6 +29,7 @@ def test_a_built_in_algorithm_is_trained_served_and_told_of_as_it_fails(tell, to
     assert re.fullmatch(r"s3://sagemaker-us-east-1-0{12}/toy/out/seq2seq-[-\d]+/output/model.tar.gz", result["model"])
     assert result["hyperparameters"]["max_num_batches"] == "2"
     assert len(result["predicted"]["predictions"]) == 2
+    assert [list(line) for line in result["spoken"]] == [["target"]] * 2
     assert "Training - Training image download completed. Training in progress." in told.text
     assert "Training finished. Best checkpoint" in told.text
     assert "Training seconds: " in told.text

@@ -9,6 +9,7 @@ from sagemaker.deserializers import JSONDeserializer
 from sagemaker.estimator import Estimator
 from sagemaker.exceptions import UnexpectedStatusException
 from sagemaker.inputs import TrainingInput
+from sagemaker.s3 import S3Downloader, S3Uploader
 from sagemaker.serializers import JSONSerializer
 
 session = sagemaker.Session()
@@ -33,9 +34,15 @@ estimator.fit(inputs, wait=True, logs="All")
 
 predictor = estimator.deploy(1, "ml.m4.xlarge", serializer=JSONSerializer(), deserializer=JSONDeserializer())
 predicted = predictor.predict({"instances": [{"data": "A B"}, {"data": "C D"}]})
-described = session.describe_endpoint(predictor.endpoint_name) if hasattr(session, "describe_endpoint") else {}
 predictor.delete_model()
 predictor.delete_endpoint()
+
+transformer = estimator.transformer(
+    1, "ml.m4.xlarge", strategy="SingleRecord", assemble_with="Line", output_path=f"s3://{bucket}/toy/spoken"
+)
+words = S3Uploader.upload_string_as_file_body('{"source": "A B"}\n{"source": "C"}\n', f"s3://{bucket}/toy/words.jsonl")
+transformer.transform(words, content_type="application/jsonlines", split_type="Line", wait=True, logs=False)
+spoken = S3Downloader.read_file(f"s3://{bucket}/toy/spoken/words.jsonl.out")
 
 attached = Estimator.attach(estimator.latest_training_job.name, sagemaker_session=session)
 estimator.set_hyperparameters(batch_size=-1)
@@ -47,9 +54,10 @@ except UnexpectedStatusException as unexpected:
 print(
     json.dumps(
         {
-            "model": estimator.model_data if failed is None else attached.model_data,
+            "model": attached.model_data,
             "hyperparameters": attached.hyperparameters(),
             "predicted": predicted,
+            "spoken": [json.loads(line) for line in spoken.splitlines()],
             "failed": failed,
         }
     )
