@@ -1,5 +1,7 @@
 """What stands between a server and hosts elsewhere, without a cluster: directories, parcels, the door."""
 
+import asyncio
+import contextlib
 import os
 import socket
 import threading
@@ -13,6 +15,8 @@ from groundfog.engine.launch.ray.desk import Desk
 from groundfog.engine.launch.ray.door import NodeDoor
 from groundfog.engine.launch.ray.interface import interface_of
 from groundfog.engine.launch.ray.mirror import Mirror
+from groundfog.engine.launch.ray.tunnel import serve
+from groundfog.engine.launch.ray.window import WORD, Window, is_open
 from groundfog.engine.sandbox import prepare
 
 
@@ -117,6 +121,48 @@ def test_the_door_of_a_node_leads_to_the_server(tmp_path):
             assert program.recv(100) == b""
         assert door.door.port == server.getsockname()[1]
         door.close()
+
+
+@pytest.fixture
+def model_server(tmp_path):
+    path = tmp_path / "serve.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        threading.Thread(target=_answer, args=(server,), daemon=True).start()
+        yield path
+
+
+def test_a_model_server_on_a_node_is_reached_by_a_socket_here(mirror, model_server):
+    window = Window(model_server, WORD * "w")
+    mirror.place("127.0.0.1 node")
+
+    async def ask() -> bytes:
+        serving = await serve(mirror, window.port, WORD * "w")
+        folder = os.open(mirror.layout.root, os.O_PATH)
+        reader, writer = await asyncio.open_unix_connection(f"/proc/self/fd/{folder}/serve.sock")
+        os.close(folder)
+        writer.write(b"hello")
+        writer.write_eof()
+        answer = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        serving.close()
+        return answer
+
+    assert asyncio.run(ask()) == b"HELLO"
+    window.close()
+
+
+def test_a_window_opens_for_the_word_alone_and_onto_no_other_socket(tmp_path, model_server):
+    (tmp_path / "link").symlink_to(model_server)
+    for path, word in ((model_server, "x"), (tmp_path / "link", "w")):
+        window = Window(path, WORD * "w")
+        with socket.create_connection(("127.0.0.1", window.port), timeout=20) as outside:
+            outside.sendall(WORD * word.encode() + b"hello")
+            with contextlib.suppress(OSError):
+                assert outside.recv(100) == b""
+        window.close()
+    assert is_open(model_server) and not is_open(tmp_path / "link") and not is_open(tmp_path / "none")
 
 
 def test_an_address_has_an_interface():

@@ -53,9 +53,12 @@ def is_open(path: Path) -> bool:
 def reach(path: Path) -> socket.socket:
     """By way of the very file: a link in its place could lead to any socket of this machine."""
     file = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    inside = socket.socket(socket.AF_UNIX)
     try:
-        inside = socket.socket(socket.AF_UNIX)
         inside.connect(f"/proc/self/fd/{file}")
+    except BaseException:
+        inside.close()
+        raise
     finally:
         os.close(file)
     return inside
