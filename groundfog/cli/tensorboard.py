@@ -47,7 +47,8 @@ def tensorboard(what: str, port: int, further: tuple[str, ...], **given: str | N
         command = [sys.executable, "-m", "tensorboard.main", "--load_fast=false", "--reload_multifile=true"]
         command += ["--logdir", folder, "--port", str(port), "--window_title", f"{what} · Groundfog", *further]
         around = environment(settings) if folder.startswith("s3://") else {}
-        click.echo(f"groundfog: TensorBoard reads {folder}", err=True)
+        shown = folder if folder.startswith("s3://") else f"what {what} writes with its output"
+        click.echo(f"groundfog: TensorBoard reads {shown}", err=True)
         sys.exit(_run(command, os.environ | around))
 
 
