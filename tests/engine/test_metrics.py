@@ -118,6 +118,26 @@ def test_a_hostile_expression_is_given_up_and_the_log_says_so(house: House, monk
     assert "hostile is not looked for any more" in log.read_text()
 
 
+def test_an_expression_that_only_waited_for_the_processor_is_tried_again(house: House) -> None:
+    """The library counts the processor's time of the whole server, other threads' as well."""
+    reader, log = house({"loss": r"loss=(\d+)"})
+    search = reader._searches[0]
+    compiled, waited = search._compiled, []
+
+    class Waits:
+        def search(self, line: str, **how: object) -> object:
+            if len(waited) < 3:
+                waited.append(line)
+                raise TimeoutError
+            return compiled.search(line)
+
+    search._compiled = Waits()
+    say(log, "loss=7")
+    reader.look()
+    assert (values(reader), len(waited)) == ({"loss": 7}, 3)
+    assert not search.given_up
+
+
 @pytest.mark.parametrize(
     ("expression", "text"),
     [
