@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -130,6 +131,10 @@ class Local:
         _signal(directory, signal.SIGUSR1)
 
     def renew(self, directory: Path) -> None:
+        # An agent that has said how its program ended still holds the directory for a moment.
+        self._end(directory)
+        while _is_held(directory):
+            time.sleep(0.005)
         # The order last: until it is gone, the host counts as ended or as lost.
         for name in ("stop", "began", "network", "exit.json", "order.json"):
             (directory / name).unlink(missing_ok=True)
@@ -138,11 +143,7 @@ class Local:
         with self._lock:
             if directory in self._spares:
                 self._spares.remove(directory)
-        agent = self._agents.pop(directory, None)
-        _signal(directory, signal.SIGKILL)
-        if agent is not None:
-            agent.kill()
-            agent.communicate()
+        self._end(directory)
         self._withdraw(directory)
         self._sandbox.clear(directory)
         _delete(directory)
@@ -181,6 +182,14 @@ class Local:
         """Whether it runs in such a place as spares are made in."""
         place = ("python", "readable", "network", "host", "hosts", "neighbour")
         return all(getattr(program, what) == getattr(self._usual, what) for what in place)
+
+    def _end(self, directory: Path) -> None:
+        """The agent, at once, whoever started it, and with it its program."""
+        agent = self._agents.pop(directory, None)
+        _signal(directory, signal.SIGKILL)
+        if agent is not None:
+            agent.kill()
+            agent.communicate()
 
     def _withdraw(self, directory: Path) -> None:
         if self._passes is not None:
