@@ -3,6 +3,7 @@
 import io
 import os
 import tarfile
+import time
 
 import fake_docker
 import pytest
@@ -39,6 +40,7 @@ def train(client, name, image, **algorithm):
     )
 
     def ask():
+        time.sleep(0.2)
         job = client("sagemaker").describe_training_job(TrainingJobName=name)
         return job if job["TrainingJobStatus"] in ("Completed", "Failed") else None
 

@@ -5,6 +5,7 @@ import itertools
 import json
 import tarfile
 import threading
+import time
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -128,6 +129,7 @@ def order(client, files, program="train.py", image=IMAGE, algorithm=None, channe
 
 def ended(client, name):
     def ask():
+        time.sleep(0.2)
         job = client("sagemaker").describe_training_job(TrainingJobName=name)
         return job if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped") else None
 
