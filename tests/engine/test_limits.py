@@ -8,6 +8,7 @@ from engine.hosts import PROGRAMS, log_of, wait_for_the_end
 from hypothesis import given
 from hypothesis import strategies as st
 
+from groundfog.engine.errors import Unfit
 from groundfog.engine.launch import Host, Program
 from groundfog.engine.launch.local import Local
 from groundfog.engine.outcomes import judge
@@ -71,7 +72,7 @@ def test_an_amount_that_is_a_share(percent: int, whole: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "much", "-1", "10 elephants", "%", "5 %%", "1e9"])
 def test_what_is_no_amount_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no amount"):
+    with pytest.raises(Unfit, match="is no amount"):
         Amount(text)
 
 

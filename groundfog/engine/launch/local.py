@@ -82,7 +82,8 @@ class Local:
         return self._sandbox.interface(program.network)
 
     def describe(self) -> str:
-        return self._sandbox.describe()
+        reach = ", in this machine's network" if self._usual.network == "open" else ""
+        return self._sandbox.describe() + reach
 
     def make(self, *, warm: bool = True) -> Path:
         with self._lock:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from groundfog.engine.errors import Unfit
 from groundfog.opt_ml.layout import Layout
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -33,7 +34,7 @@ class Amount:
 
     def __post_init__(self) -> None:
         if self.text != "none" and not _AMOUNT.fullmatch(self.text):
-            raise ValueError(f"{self.text!r} is no amount: give bytes, as 16G, a share, as 90%, or none")
+            raise Unfit(f"{self.text!r} is no amount: give bytes, as 16G, a share, as 90%, or none")
 
     def of(self, whole: int) -> int | None:
         """In bytes."""

@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+PATIENCE = 2.0
+"""Seconds that the kernel may take to clear away what was killed."""
 LOOK_EVERY = 2.0
 """Seconds between two looks at the disk; more where a look takes long, so that looking never takes more than 5 %."""
 
@@ -40,7 +42,7 @@ def was_short_of_memory(room: dict[str, Any]) -> bool:
 
 def leave(room: dict[str, Any]) -> None:
     """Remove the groups, whose processes have been killed; the launcher does, too, where the agent dies before."""
-    end = time.monotonic() + 0.2
+    end = time.monotonic() + PATIENCE
     for group in room["groups"]:
         while os.path.exists(group) and time.monotonic() < end:
             try:
