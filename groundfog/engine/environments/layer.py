@@ -85,7 +85,6 @@ class Layer:
             command = self.folder / "bin" / name
             command.write_text(f'#!/bin/sh\nexec "{self.python}" -m pip "$@"\n')
             command.chmod(0o755)
-        sharing.write_commands(shared, self.folder / "bin", self.python)
 
     def built_in(self, directory: Path) -> None:
         """Note which host fills it, for whoever finds it half full."""

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
-_COMMAND = re.compile(r"[A-Za-z0-9][\w.-]*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -36,16 +35,6 @@ def link(distributions: Iterable[Distribution], folder: Path) -> None:
             target = folder / top
             if not target.is_symlink():
                 target.symlink_to(str(one.locate_file(top)))
-
-
-def write_commands(distributions: Iterable[Distribution], folder: Path, python: Path) -> None:
-    """Theirs, `torchrun` for one, for another Python than the one that they were installed for."""
-    for entry in (entry for one in distributions for entry in one.entry_points):
-        if entry.group == "console_scripts" and _COMMAND.fullmatch(entry.name):
-            start = f"import sys, {entry.module} as module; sys.exit(module.{entry.attr}())"
-            command = folder / entry.name
-            command.write_text(f'#!/bin/sh\nexec "{python}" -c \'{start}\' "$@"\n')
-            command.chmod(0o755)
 
 
 def _needs(one: Distribution) -> list[str]:
