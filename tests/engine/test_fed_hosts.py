@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,18 @@ def test_a_dead_feeder_is_a_lost_host_that_starts_again(launcher: Local, objects
     (directory / "opt_ml" / "checkpoints" / "go").touch()
     assert wait_for_the_end(launcher, directory).exit_code == 0
     assert (directory / "opt_ml" / "model" / "length").read_text() == str(LONG)
+
+
+def test_even_an_agent_that_is_slow_to_notice_keeps_the_end_from_being_seen(launcher: Local, objects: Objects) -> None:
+    directory = fed(launcher, objects)
+    feeder, agent = begun(launcher, directory), int((directory / "lock").read_text())
+    os.kill(agent, signal.SIGSTOP)
+    os.kill(feeder, signal.SIGKILL)
+    (directory / "opt_ml" / "checkpoints" / "go").touch()
+    time.sleep(0.5)  # Time enough to read what is left in the pipe, and what comes after it.
+    assert not (directory / "opt_ml" / "model" / "length").exists(), "it took a dead feeder for the end"
+    os.kill(agent, signal.SIGCONT)
+    assert wait_for_the_end(launcher, directory).phase == "lost"
 
 
 def test_a_feeder_goes_with_its_agent(launcher: Local, objects: Objects) -> None:
