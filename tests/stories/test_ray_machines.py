@@ -54,7 +54,7 @@ def test_two_hosts_on_two_machines_and_one_machine_lost(cluster, own_server, tmp
 
     submit(server.sagemaker, "pair", "meet", hosts=2)
     pair = ended(server.sagemaker, "pair")
-    assert pair["TrainingJobStatus"] == "Completed", (pair, said(server, "pair"))
+    assert pair["TrainingJobStatus"] == "Completed", (pair.get("FailureReason"), said(server, "pair"))
     first, second = model(server, "pair")["weights"].split("; ")
     assert first.startswith("algo-1 gfi") and first.endswith("fog")
     assert second.startswith("algo-2 gfi") and second.rpartition(" from ")[2] in {one.address for one in others}

@@ -128,6 +128,10 @@ class Seeing:
 
     async def _place(self) -> Any:
         """Waits for a node with room for it. Raises Stopped."""
+        while not await asyncio.to_thread(_most, "CPU"):
+            if self._mirror.stopped:
+                raise Stopped
+            await asyncio.sleep(1)
         actor = await asyncio.to_thread(_make, self._mirror, self._order)
         taken = asyncio.ensure_future(_answer(actor.hello.remote()))
         while not taken.done():
