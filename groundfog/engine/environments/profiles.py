@@ -2,7 +2,7 @@
 
 [[image]]
 repository = "pytorch-training"   # the name's last part; * and ? stand for others
-tag = "2.*"                       # the first that fits, counts; without it, every tag
+tag = "2.*"                       # or a list of them; without it, every tag
 kind = "training"                 # or "inference"; without it, both
 toolkit = "pytorch"               # whose conventions inference code follows
 python = ["3.11", "3.12"]         # any of these; without it, any
@@ -24,19 +24,19 @@ from groundfog.engine.errors import Unfit
 Kind = Literal["training", "inference"]
 _OURS = Path(__file__).with_name("images.toml")
 _LISTS = ("python", "packages", "shared")
-_TEXTS = ("repository", "tag", "kind", "toolkit")
+_TEXTS = ("repository", "kind", "toolkit")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
     repository: str
-    tag: str = "*"
+    tags: tuple[str, ...] = ("*",)
     kind: Kind | None = None
     toolkit: str = "pytorch"
     recipe: Recipe = field(default_factory=Recipe)
 
     def fits(self, repository: str, tag: str, kind: Kind) -> bool:
-        is_named = fnmatchcase(repository, self.repository) and fnmatchcase(tag, self.tag)
+        is_named = fnmatchcase(repository, self.repository) and any(fnmatchcase(tag, one) for one in self.tags)
         return is_named and self.kind in (None, kind)
 
 
@@ -84,7 +84,7 @@ def read(file: Path) -> Sequence[Profile]:
 
 
 def _profile(entry: dict[str, Any]) -> Profile:
-    unknown = entry.keys() - {*_TEXTS, *_LISTS, "variables"}
+    unknown = entry.keys() - {*_TEXTS, *_LISTS, "tag", "variables"}
     if unknown:
         raise ValueError(f"an image has no {sorted(unknown)[0]!r}")
     name = entry.get("repository")
@@ -93,6 +93,10 @@ def _profile(entry: dict[str, Any]) -> Profile:
     for key in _LISTS:
         if not _are_texts(entry.get(key, [])):
             raise ValueError(f"{key} of {name} must be a list of texts")
+    tags = entry.get("tag", "*")
+    tags = [tags] if isinstance(tags, str) else tags
+    if not _are_texts(tags):
+        raise ValueError(f"tag of {name} must be a text or a list of texts")
     variables = entry.get("variables", {})
     if not isinstance(variables, dict) or not _are_texts(list(variables.values())):
         raise ValueError(f"variables of {name} must be texts by name")
@@ -100,7 +104,7 @@ def _profile(entry: dict[str, Any]) -> Profile:
         raise ValueError(f"kind of {name} must be training or inference")
     given = {key: entry[key] for key in _TEXTS if key in entry}
     recipe = Recipe(**{key: tuple(entry.get(key, ())) for key in _LISTS}, variables=variables)
-    return Profile(**given, recipe=recipe)
+    return Profile(**given, tags=tuple(tags), recipe=recipe)
 
 
 def _are_texts(value: Any) -> bool:

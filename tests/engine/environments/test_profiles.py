@@ -72,6 +72,7 @@ def test_a_users_file_comes_first_and_is_read_again_when_it_changes(tmp_path: Pa
         ("[[image]]\n", "needs a repository"),
         ('[[image]]\nrepository = "a"\npackage = ["b"]\n', "no 'package'"),
         ('[[image]]\nrepository = "a"\npackages = "b"\n', "packages of a must be a list"),
+        ('[[image]]\nrepository = "a"\ntag = 2\n', "tag of a"),
         ('[[image]]\nrepository = "a"\nkind = "serving"\n', "kind of a"),
         ('[[image]]\nrepository = "a"\nvariables = {A = 1}\n', "variables of a"),
     ],
