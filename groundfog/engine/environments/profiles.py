@@ -24,7 +24,10 @@ from groundfog.engine.errors import Unfit
 Kind = Literal["training", "inference"]
 _OURS = Path(__file__).with_name("images.toml")
 _LISTS = ("python", "packages", "shared")
-_TEXTS = ("repository", "kind", "toolkit")
+_CHOICES = {
+    "kind": ("training", "inference"),
+    "toolkit": ("huggingface", "pytorch", "sklearn", "xgboost", "mxnet"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,35 +79,40 @@ def read(file: Path) -> Sequence[Profile]:
     try:
         document = tomllib.loads(file.read_text())
         unknown = document.keys() - {"image"}
-        if unknown:
-            raise ValueError(f"{sorted(unknown)[0]!r} is unknown: profiles begin with [[image]]")
-        return [_profile(entry) for entry in document.get("image", [])]
+        entries = document.get("image", [])
+        if unknown or not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise ValueError(f"{sorted(unknown or {'image'})[0]!r} is unknown: profiles begin with [[image]]")
+        return [_profile(entry) for entry in entries]
     except (OSError, ValueError) as error:
         raise Unfit(f"{file} cannot be used: {error}") from None
 
 
 def _profile(entry: dict[str, Any]) -> Profile:
-    unknown = entry.keys() - {*_TEXTS, *_LISTS, "tag", "variables"}
-    if unknown:
-        raise ValueError(f"an image has no {sorted(unknown)[0]!r}")
     name = entry.get("repository")
     if not isinstance(name, str) or not name:
         raise ValueError("an image needs a repository")
-    for key in _LISTS:
-        if not _are_texts(entry.get(key, [])):
-            raise ValueError(f"{key} of {name} must be a list of texts")
     tags = entry.get("tag", "*")
     tags = [tags] if isinstance(tags, str) else tags
-    if not _are_texts(tags):
-        raise ValueError(f"tag of {name} must be a text or a list of texts")
+    _check({**entry, "tag": tags}, name)
+    recipe = Recipe(**{key: tuple(entry.get(key, ())) for key in _LISTS}, variables=entry.get("variables", {}))
+    given = {key: entry[key] for key in ("repository", *_CHOICES) if key in entry}
+    return Profile(**given, tags=tuple(tags), recipe=recipe)
+
+
+def _check(entry: dict[str, Any], name: str) -> None:
+    """Raises ValueError with what is wrong."""
+    unknown = entry.keys() - {"repository", "tag", "variables", *_LISTS, *_CHOICES}
+    if unknown:
+        raise ValueError(f"an image has no {sorted(unknown)[0]!r}")
+    for key in ("tag", *_LISTS):
+        if not _are_texts(entry.get(key, [])):
+            raise ValueError(f"{key} of {name} must be a list of texts")
+    for key, choices in _CHOICES.items():
+        if entry.get(key, choices[0]) not in choices:
+            raise ValueError(f"{key} of {name} must be one of {', '.join(choices)}")
     variables = entry.get("variables", {})
     if not isinstance(variables, dict) or not _are_texts(list(variables.values())):
         raise ValueError(f"variables of {name} must be texts by name")
-    if entry.get("kind", "training") not in ("training", "inference"):
-        raise ValueError(f"kind of {name} must be training or inference")
-    given = {key: entry[key] for key in _TEXTS if key in entry}
-    recipe = Recipe(**{key: tuple(entry.get(key, ())) for key in _LISTS}, variables=variables)
-    return Profile(**given, tags=tuple(tags), recipe=recipe)
 
 
 def _are_texts(value: Any) -> bool:

@@ -73,6 +73,8 @@ def test_a_users_file_comes_first_and_is_read_again_when_it_changes(tmp_path: Pa
         ('[[image]]\nrepository = "a"\npackage = ["b"]\n', "no 'package'"),
         ('[[image]]\nrepository = "a"\npackages = "b"\n', "packages of a must be a list"),
         ('[[image]]\nrepository = "a"\ntag = 2\n', "tag of a"),
+        ('[[image]]\nrepository = "a"\ntoolkit = "keras"\n', "toolkit of a must be one of huggingface"),
+        ("image = 3\n", "'image' is unknown"),
         ('[[image]]\nrepository = "a"\nkind = "serving"\n', "kind of a"),
         ('[[image]]\nrepository = "a"\nvariables = {A = 1}\n', "variables of a"),
     ],
