@@ -37,11 +37,10 @@ class Machine:
     def start(self, command: Sequence[str], environment: dict[str, str]) -> None:
         """And again if it fails, with nothing in /tmp but what it puts there."""
         script = 'mount -t tmpfs tmpfs /tmp && until "$@"; do sleep 1; done'
+        # `ip netns exec` would hide the control groups, which Ray looks for.
         within = [
-            "ip",
-            "netns",
-            "exec",
-            self.name,
+            "nsenter",
+            f"--net=/run/netns/{self.name}",
             "unshare",
             "--mount",
             "--pid",
