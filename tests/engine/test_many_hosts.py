@@ -10,6 +10,7 @@ from groundfog.engine.channels import Channel
 from groundfog.engine.errors import Missing
 from groundfog.engine.jobs import Job, Progress
 from groundfog.engine.launch import Program
+from groundfog.engine.sandbox import Sandbox
 
 HALVES = Channel(name="train", bucket="b", prefix="in/", is_sharded=True, if_empty="nothing there")
 
@@ -88,6 +89,19 @@ def test_a_lost_host_starts_all_once_more_over_their_checkpoints(house: House) -
     progress = house.settled("j")
     assert house.find("j").status == "Completed" and progress.starts == 2
     assert house.says("j", 1) == house.says("j", 2) == ["run 1", "run 2"]
+
+
+def test_behind_the_wall_hosts_find_each_other_again_when_the_first_was_lost(tmp_path: Path, walled: Sandbox) -> None:
+    house = House(tmp_path, walled)
+    house.jobs.start()
+    house.submit("j", "by_host", "resume", hosts=2)
+    for host in (1, 2):
+        wait_until(lambda: house.says("j", host) == ["run 1"])  # noqa: B023
+    os.kill(agent_of(house.directories("j")[0]), signal.SIGKILL)
+    house.settled("j")
+    assert house.find("j").status == "Completed", house.progress("j").outcome
+    assert house.says("j", 1) == house.says("j", 2) == ["run 1", "run 2"]
+    house.close()
 
 
 def test_hosts_that_are_lost_again_and_again_fail_the_job(house: House) -> None:
