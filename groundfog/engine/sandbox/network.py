@@ -9,6 +9,8 @@ from groundfog.engine.launch import Network, Program
 from groundfog.engine.launch.agent.network.cables import INTERFACE, address
 
 _NAMES = Path("/etc/hosts")
+_LOCAL = "127.0.0.1 localhost\n::1 localhost\n::ffff:127.0.0.1 localhost\n"
+"""Addresses are there as IPv6 has them too: PyTorch looks for names by these, and where it finds none, says so."""
 _RESOLVING = (Path("/etc/resolv.conf"), Path("/etc/gai.conf"), Path("/etc/host.conf"))
 
 
@@ -50,8 +52,9 @@ def files(directory: Path, program: Program) -> Iterator[tuple[Path, Path]]:
 
 def _hosts(program: Program) -> str:
     is_open = program.network == "open"
-    machine = _NAMES.read_text() if is_open and _NAMES.exists() else "127.0.0.1 localhost\n::1 localhost\n"
+    machine = _NAMES.read_text() if is_open and _NAMES.exists() else _LOCAL
     # In the machine's own network all of 127/8 is this machine, and an address for each keeps their ports apart.
     numbers = range(1, len(program.hosts) + 1)
     own = program.addresses or [f"127.0.0.{number + 1}" if is_open else address(number) for number in numbers]
-    return machine.rstrip("\n") + "\n" + "".join(f"{at} {name}\n" for at, name in zip(own, program.hosts, strict=True))
+    names = "".join(f"{at} {name}\n::ffff:{at} {name}\n" for at, name in zip(own, program.hosts, strict=True))
+    return machine.rstrip("\n") + "\n" + names
