@@ -1,5 +1,5 @@
 # %% [markdown]
-"""Speech in, its text out: Wav2Vec2 fine-tuned by the HuggingFace estimator and served by a script of one's own.
+r"""Speech in, its text out: Wav2Vec2 fine-tuned by the HuggingFace estimator and served by a script of one's own.
 
     python3 -m venv speech && speech/bin/pip install -r walkthroughs/speech_recognition.txt
     groundfog exec -- speech/bin/python walkthroughs/speech_recognition.py   # minutes, offline: a small network
@@ -44,7 +44,7 @@ SCRIPTS = Path(__file__).parent / "speech" if "__file__" in globals() else Path(
 PREFIX = "speech-recognition"
 RATE = 16_000
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-{use}:2.13.0-transformers5.23.0-cpu-py311"
-SMALL = {"epochs": 10, "learning_rate": 2e-3, "warmup_steps": 100, "eval_steps": 44}
+SMALL = {"epochs": 14, "learning_rate": 2e-3, "warmup_steps": 100, "eval_steps": 44}
 """For a network that starts from nothing, and few clips."""
 METRICS = [
     {"Name": name, "Regex": rf"'{name}': '?([0-9.e+-]+)"}
