@@ -27,10 +27,11 @@ def model_fn(model_dir):
 def transform_fn(model, data, content_type, accept):
     asked = json.loads(data)
     if asked == "wait":
+        open("begun", "w").close()
         while not os.path.exists("go"):
             time.sleep(0.01)
     if asked == "leave":
-        threading.Timer(0.05, os._exit, [3]).start()
+        threading.Timer(0.5, os._exit, [3]).start()
     if asked == "unload":
         os.rename(__file__, __file__ + ".gone")
         os._exit(1)
@@ -175,7 +176,7 @@ def test_what_runs_is_finished_after_sigterm_and_no_worker_is_left(
     worker, answers = served.pid(), list[int]()
     asking = threading.Thread(target=lambda: answers.append(served.ask("wait")[0]))
     asking.start()
-    time.sleep(0.2)  # Until the request has arrived, which nothing outside can see.
+    until((tmp_path / "begun").exists)
     served.process.send_signal(signal.SIGTERM)
     (tmp_path / "go").touch()
     asking.join()
