@@ -5,17 +5,18 @@ import json
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from served import wait_until
+from served import Server, wait_until
 from test_training_survives import command, ended, said, submit
 
 
-@pytest.fixture
-def server(own_server):
-    server = own_server("--warm", "0", command=command("none"))
-    server.client("s3").create_bucket(Bucket="bucket")
-    server.client("s3").put_object(Bucket="bucket", Key="in/a.txt", Body=b"world")
-    server.logs = server.client("logs")
-    return server
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    running = Server(tmp_path_factory.mktemp("home"), ("--warm", "0"), command=command("none")).start()
+    running.client("s3").create_bucket(Bucket="bucket")
+    running.client("s3").put_object(Bucket="bucket", Key="in/a.txt", Body=b"world")
+    running.logs = running.client("logs")
+    yield running
+    running.stop()
 
 
 def identity(server, pair) -> str:
