@@ -21,6 +21,8 @@ from groundfog.opt_ml.records import LONGEST_PART, Bytes, framed
 
 _PIPE = 1 << 20
 """Bytes that a pipe holds, where the machine allows it. By default it is 64 KiB, and each costs a switch of process."""
+_AHEAD = 8 << 20
+"""Bytes of an object that are asked of the disk before they are wanted."""
 _SMALL = 64 << 10
 """What is copied together with its neighbours, since a call for each would take longer."""
 _REFERENCE = "-ref"
@@ -170,12 +172,14 @@ class Outlet:
                 self.write(block)
             return
         self.flush()
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        while size > 0:
-            moved = os.splice(file.fileno(), self._pipe, size)
+        disk, at = file.fileno(), 0
+        while at < size:
+            # While the reader takes what it has, the disk brings what follows.
+            os.posix_fadvise(disk, at, _AHEAD, os.POSIX_FADV_WILLNEED)
+            moved = os.splice(disk, self._pipe, size - at)
             if moved == 0:
                 raise OSError(errno.EIO, "an object became shorter while it was sent")
-            size -= moved
+            at += moved
 
     def flush(self) -> None:
         waiting, self._waiting = self._waiting, bytearray()
