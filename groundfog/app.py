@@ -81,7 +81,7 @@ def assemble(settings: Settings, *, alone: bool = False, url: str = "") -> Engin
             measurements=measurements,
         ),
         endpoints=endpoints,
-        invocations=Invocations(resources, objects, endpoints),
+        invocations=Invocations(resources, objects, endpoints, logs),
         transforms=Transforms(
             resources, objects, launcher, logs, at_once=settings.jobs_at_once, environments=environments
         ),

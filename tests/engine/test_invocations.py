@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -11,8 +12,9 @@ import pytest
 from engine.houses import House, housed, until
 
 from groundfog.engine.endpoints import Deployment, Queueing
-from groundfog.engine.errors import Missing
+from groundfog.engine.errors import Missing, Taken
 from groundfog.engine.invocations import Invocation, Invocations
+from groundfog.engine.logs import Logs
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +39,10 @@ def anyio_backend() -> str:
 class Desk:
     def __init__(self, house: House) -> None:
         self.house = house
-        self.invocations = Invocations(house.resources, house.objects, house.endpoints)
+        logs = Logs(house.runs.parent / "logs", house.state)
+        with contextlib.suppress(Taken):
+            logs.create_group("/aws/sagemaker/Endpoints/mirror")
+        self.invocations = Invocations(house.resources, house.objects, house.endpoints, logs)
         if not house.objects.has_bucket("answers"):
             house.objects.create_bucket("answers", "us-east-1")
 

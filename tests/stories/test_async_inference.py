@@ -97,6 +97,7 @@ def test_a_models_error_is_an_object_at_the_other_place(later):
     assert said.startswith('Received server error (500) from primary with message "nothing to say')
     assert "/aws/sagemaker/Endpoints/Later in account 000000000000" in said
     assert later.read(told["OutputLocation"]) is None
+    assert f"No answer at {told['OutputLocation']}: {said}" in later.log("Later")
 
 
 def test_an_input_that_is_not_there_is_told_when_its_turn_has_come(later):

@@ -20,6 +20,7 @@ from groundfog.engine.errors import Missing
 from groundfog.engine.invocations.carrying import Carrier
 from groundfog.engine.invocations.invocation import Invocation
 from groundfog.engine.invocations.line import Line
+from groundfog.engine.logs import Logs
 from groundfog.engine.objects import Objects
 from groundfog.engine.resources import Resources
 
@@ -32,9 +33,9 @@ _WAITING = "Waiting"
 class Invocations:
     """Lives on the server's event loop, as the lines to the replicas do."""
 
-    def __init__(self, resources: Resources, objects: Objects, endpoints: Endpoints) -> None:
+    def __init__(self, resources: Resources, objects: Objects, endpoints: Endpoints, logs: Logs) -> None:
         self._resources, self._endpoints = resources, endpoints
-        self._carrier = Carrier(objects, endpoints)
+        self._carrier = Carrier(objects, endpoints, logs)
         self._lines: dict[str, Line] = {}
 
     def start(self) -> None:

@@ -2,23 +2,23 @@
 
 import asyncio
 import base64
-import logging
 from collections.abc import AsyncIterator
 from typing import IO
 
-from groundfog.engine.endpoints import Answering, Endpoints, TooSlow, Unanswered, Unhealthy
+from groundfog.engine.endpoints import Answering, Endpoints, TooSlow, Unanswered, Unhealthy, log_group
 from groundfog.engine.endpoints.line import Body
 from groundfog.engine.errors import Busy, Missing
 from groundfog.engine.invocations.invocation import Invocation, Place
+from groundfog.engine.logs import Logs
+from groundfog.engine.logs.diary import Diary
 from groundfog.engine.objects import Objects
-
-log = logging.getLogger(__name__)
 
 MOST_ANSWER = 1 << 30
 _MOST_OF_AN_ERROR = 1 << 20
 _BLOCK = 1 << 20
 """Bytes that are put on the disk together."""
 _PAUSE = 0.5
+_DIARY = "data-log"
 
 
 class _Failed(Exception):
@@ -30,8 +30,10 @@ class _Failed(Exception):
 
 
 class Carrier:
-    def __init__(self, objects: Objects, endpoints: Endpoints) -> None:
-        self._objects, self._endpoints = objects, endpoints
+    """What fails is told in the endpoint's log too."""
+
+    def __init__(self, objects: Objects, endpoints: Endpoints, logs: Logs) -> None:
+        self._objects, self._endpoints, self._logs = objects, endpoints, logs
 
     async def carry(self, invocation: Invocation) -> None:
         """The answer or the failure is an object afterwards, unless its bucket, or the endpoint, is gone."""
@@ -101,15 +103,15 @@ class Carrier:
                 raise _Failed(0, f"The bucket {place[0]}, where the answer was to go, does not exist.") from None
 
     def _complain(self, invocation: Invocation, failed: _Failed) -> None:
-        log.warning("An invocation of endpoint %s failed: %s", invocation.endpoint, failed.said[:1000])
-        if invocation.failure is None:
-            return
         side = "client" if 400 <= failed.status < 500 else "server"
         text = invocation.complaint.format(side=side, status=failed.status, said=failed.said)
-        try:
-            self._objects.put(*invocation.failure, text.encode(), content_type="text/plain")
-        except Missing:
-            log.warning("The bucket %s, where failures were to be told, does not exist.", invocation.failure[0])
+        diary = Diary(self._logs, log_group(invocation.endpoint), _DIARY)
+        diary.write(f"No answer at s3://{'/'.join(invocation.answer)}: {text}")
+        if invocation.failure is not None:
+            try:
+                self._objects.put(*invocation.failure, text.encode(), content_type="text/plain")
+            except Missing:
+                diary.write(f"The bucket {invocation.failure[0]}, where failures were to be told, does not exist.")
 
 
 async def _blocks(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

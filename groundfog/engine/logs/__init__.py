@@ -2,6 +2,7 @@
 
 store.py     Logs: which groups and streams there are
 file.py      a stream is a file of lines: append, read forward and backward
+diary.py     a stream of the server's own
 pattern.py   what to look for
 """
 

@@ -27,7 +27,8 @@ from groundfog.engine.endpoints.seat import Pace
 from groundfog.engine.errors import Missing, Unfit
 from groundfog.engine.launch import Launcher, Program
 from groundfog.engine.logs import Logs
-from groundfog.engine.logs.file import Event, backward
+from groundfog.engine.logs.diary import Diary
+from groundfog.engine.logs.file import backward
 from groundfog.engine.objects import Object, Objects
 from groundfog.engine.transforms.order import Transform
 from groundfog.engine.transforms.processing import Processing
@@ -99,7 +100,7 @@ class Run:
         try:
             self._workshop.logs.attach(self._order.log_group, f"{self._name}/{host}", replica.log)
             program = await self._furnish(replica)
-            diary = _Diary(self._workshop.logs, self._order.log_group, f"{self._name}/{host}/data-log")
+            diary = Diary(self._workshop.logs, self._order.log_group, f"{self._name}/{host}/data-log")
             await asyncio.to_thread(self._workshop.launcher.start, directory, program)
             await self._until_healthy(replica)
             diary.write(self._settings())
@@ -132,7 +133,7 @@ class Run:
                 raise Broken(f"AlgorithmError: The model server did not become ready to predict. It said last: {said}")
             await asyncio.sleep(_GLANCE)
 
-    async def _take(self, replica: Replica, slots: asyncio.Semaphore, diary: "_Diary") -> None:
+    async def _take(self, replica: Replica, slots: asyncio.Semaphore, diary: Diary) -> None:
         """One object after the other, of those that nobody else has taken."""
         while (found := self._next()) is not None:
             uri = f"s3://{found[0].bucket}/{found[0].key}"
@@ -164,7 +165,7 @@ class Run:
             self._done(finished)
 
     async def _transform(
-        self, found: Object, relative: str, replica: Replica, slots: asyncio.Semaphore, diary: "_Diary"
+        self, found: Object, relative: str, replica: Replica, slots: asyncio.Semaphore, diary: Diary
     ) -> None:
         made = replica.directory / f"{uuid.uuid4().hex}.out"
         start, count = time.monotonic(), 0
@@ -277,21 +278,6 @@ class Run:
         size = 0 if order.most_bytes is None else order.most_bytes >> 20
         strategy = "SingleRecord" if order.one_by_one else "MultiRecord"
         return f"MaxConcurrentTransforms={order.concurrent}, MaxPayloadInMB={size}, BatchStrategy={strategy}"
-
-
-class _Diary:
-    """How far an instance is, beside what its program says."""
-
-    def __init__(self, logs: Logs, group: str, stream: str) -> None:
-        self._logs, self._group, self._stream = logs, group, stream
-        logs.create_stream(group, stream)
-
-    def write(self, text: str) -> None:
-        now = int(time.time() * 1000)
-        try:
-            self._logs.put(self._group, self._stream, [Event(now, text, now)])
-        except Missing:
-            pass  # Its owner deleted the stream.
 
 
 async def _with_slot(slots: asyncio.Semaphore, parts: Iterator[Payload]) -> Payload | None:
