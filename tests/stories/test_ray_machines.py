@@ -1,6 +1,7 @@
 """Training jobs on a Ray cluster whose machines share a network, and nothing else but the installed programs."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -26,15 +27,17 @@ PORT = "29679"
 def cluster():
     """Its head is on this machine, and trains nothing."""
     with machines(2) as (address, others), tempfile.TemporaryDirectory(prefix="r", ignore_cleanup_errors=True) as short:
-        environment = os.environ | {"RAY_TMPDIR": short, "RAY_raylet_start_wait_time_s": str(SECONDS)}
+        environment = os.environ | {"RAY_TMPDIR": short, "RAY_agent_register_timeout_ms": "120000"}
         head = ["--head", f"--node-ip-address={address}", f"--port={PORT}", "--include-dashboard=false", "--num-cpus=0"]
-        started = subprocess.Popen([*RAY, *head, SMALL[1]], env=environment, stdout=subprocess.DEVNULL)
+        started = subprocess.Popen(
+            [*RAY, *head, SMALL[1]], env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+        )
         wait_until(lambda: _answers(address), "the cluster's head did not start", SECONDS)
         for other in others:
             place = [f"--address={address}:{PORT}", f"--node-ip-address={other.address}"]
             other.start([*RAY, *place, *SMALL], environment | {"RAY_TMPDIR": "/tmp"})
         yield address, others
-        started.terminate()
+        os.killpg(started.pid, signal.SIGKILL)
         started.wait()
 
 
