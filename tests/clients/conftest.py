@@ -31,9 +31,10 @@ packages = []
 
 @dataclass(frozen=True)
 class Told:
-    """What a script said, and the addresses beyond this machine that it asked for."""
+    """What a script said, on standard error too, and the addresses beyond this machine that it asked for."""
 
     text: str
+    complaints: str
     left: str
 
     @property
@@ -94,6 +95,6 @@ def tell(cloud: Server, tmp_path: Path) -> Callable[..., Told]:
             timeout=900,
         )
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-        return Told(text=done.stdout, left=left.read_text())
+        return Told(text=done.stdout, complaints=done.stderr, left=left.read_text())
 
     return script
