@@ -150,6 +150,7 @@ class Agent:
                 process.kill(program)
             waits_to_ask = (because or self.leaving) and not asked
             self._turn(0.02 if waits_to_ask else max(0.0, min(1.0, limit - now, patience - now)))
+        disk.close()
         # It may have ended because it took a pipe for read to its end.
         return "input" if not because and self._is_unfed() else because
 
