@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from groundfog.algorithms.seq2seq import Seq2Seq, Vocabulary
 from groundfog.algorithms.seq2seq.data.recordio import write_pairs
@@ -149,11 +150,36 @@ def test_a_stopped_job_goes_on_in_a_new_place_to_the_same_model(lay_out: Callabl
     elsewhere = lay_out("elsewhere", **some)
     elsewhere.checkpoints.rmdir()
     stopped.checkpoints.rename(elsewhere.checkpoints)
+    board = {"tensorboardoutputconfig": {"LocalPath": "/opt/ml/output/board", "S3OutputPath": "s3://bucket/board"}}
+    elsewhere.configure(elsewhere.hyperparameters(), elsewhere.input_data_config(), elsewhere.resource_config(), board)
     code, after = run(elsewhere)
     assert code == 0
     assert re.search(r"^Training goes on from update [0-9]+\.$", after, re.MULTILINE)
     assert metrics_of(elsewhere) == metrics_of(whole)
     assert (elsewhere.model / "params.best").read_bytes() == (whole.model / "params.best").read_bytes()
+    _compare_curves(elsewhere.root / "output" / "board", whole.output_data / "tensorboard", metrics_of(whole))
+    assert not (elsewhere.output_data / "tensorboard").exists()
+
+
+def _compare_curves(resumed: Path, uninterrupted: Path, metrics: list[str]) -> None:
+    """As TensorBoard shows them, whichever run wrote what."""
+    told = [float(re.search(r"perplexity-val=(\S+)", line)[1]) for line in metrics]  # type: ignore[index]
+    validation = curve(uninterrupted, "perplexity/validation")
+    assert list(validation) == [60, 120, 180, 240, 250]
+    assert list(validation.values()) == pytest.approx(told, rel=1e-5)
+    assert curve(resumed, "perplexity/validation") == validation
+    assert curve(resumed, "perplexity/train") == curve(uninterrupted, "perplexity/train")
+
+
+def curve(folder: Path, name: str) -> dict[int, float]:
+    """By the number of updates, of all event files in the order of the runs that wrote them."""
+    points: dict[int, float] = {}
+    for file in sorted(folder.iterdir()):
+        events = EventAccumulator(str(file))
+        events.Reload()
+        if name in events.Tags()["scalars"]:
+            points |= {event.step: event.value for event in events.Scalars(name)}
+    return dict(sorted(points.items()))
 
 
 @pytest.mark.slow
