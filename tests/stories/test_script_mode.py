@@ -197,6 +197,61 @@ def test_a_wheel_in_the_source_directory_is_one_of_its_requirements(client):
     completed(client, order(client, {**files, "wheels/brought-1.0-py3-none-any.whl": wheel("brought")}))
 
 
+BACKEND = b"""
+import os, pathlib, zipfile
+
+def attempt(what):
+    try:
+        return str(what())
+    except OSError as error:
+        return type(error).__name__
+
+def build_wheel(folder, settings=None, metadata=None):
+    home = pathlib.Path(HOME)
+    found = {
+        "credentials": attempt((home / "credentials").read_text),
+        "state": attempt((home / "state.db").read_bytes),
+        "other jobs": attempt(lambda: os.listdir(home / "runs")),
+        "writable": attempt(lambda: [path for path in home.rglob("*") if os.access(path, os.W_OK)]),
+        "keys": str([name for name in os.environ if "KEY" in name or "SECRET" in name]),
+        "is root": str(os.geteuid() == 0),
+    }
+    with zipfile.ZipFile(f"{folder}/curious-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("curious.py", f"FOUND = {found!r}")
+        about = "curious-1.0.dist-info/"
+        wheel.writestr(about + "METADATA", "Metadata-Version: 2.1\\nName: curious\\nVersion: 1.0\\n")
+        wheel.writestr(about + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(about + "RECORD", "")
+    return "curious-1.0-py3-none-any.whl"
+"""
+PROJECT = b"""
+[build-system]
+requires = []
+build-backend = "curious_backend"
+backend-path = ["."]
+
+[project]
+name = "curious"
+version = "1.0"
+"""
+
+
+def test_what_requirements_run_while_they_are_installed_sees_nothing_of_the_server(client, server):
+    backend = f"HOME = {str(server.home)!r}\n".encode() + BACKEND
+    files = {"train.py": b"import curious, json; print(json.dumps(curious.FOUND))", "requirements.txt": b"./curious"}
+    name = order(client, {**files, "curious/curious_backend.py": backend, "curious/pyproject.toml": PROJECT})
+    completed(client, name)
+    (found,) = [json.loads(line) for line in log(client, name) if line.startswith("{")]
+    assert found == {
+        "credentials": "FileNotFoundError",
+        "state": "FileNotFoundError",
+        "other jobs": "FileNotFoundError",
+        "writable": "[]",
+        "keys": "[]",
+        "is root": "False",
+    }
+
+
 def test_requirements_that_cannot_be_met_fail_the_job_with_what_pip_says(client):
     name = order(client, {"train.py": b"", "requirements.txt": b"tiny==9.9"})
     reason = ended(client, name)["FailureReason"]
