@@ -15,7 +15,7 @@ def environment(around: dict[str, str], host: str) -> dict[str, str]:
     """What a client needs beside the endpoint's address and a key pair, given the environment that it would run in."""
     on_path = [folder for folder in around.get("PYTHONPATH", "").split(os.pathsep) if folder and Path(folder) != HERE]
     wanted = {"PYTHONPATH": os.pathsep.join([str(HERE), *on_path]), "DISABLE_JUMPSTART_TELEMETRY": "1"}
-    if not _administered():
+    if not _administered(around):
         wanted[SDK_DEFAULTS] = around.get(SDK_DEFAULTS) or str(HERE / "sagemaker.yaml")
     if any(around.get(name) for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")):
         direct = around.get("NO_PROXY") or around.get("no_proxy") or ""
@@ -25,7 +25,7 @@ def environment(around: dict[str, str], host: str) -> dict[str, str]:
     return wanted
 
 
-def _administered() -> bool:
+def _administered(around: dict[str, str]) -> bool:
     """Whether this machine's administrator has defaults for the SDK: ours would hide them, and so stay away."""
-    folders = os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg"
+    folders = around.get("XDG_CONFIG_DIRS") or "/etc/xdg"
     return any(Path(folder, "sagemaker", "config.yaml").exists() for folder in folders.split(os.pathsep))
