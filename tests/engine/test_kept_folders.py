@@ -152,7 +152,7 @@ def test_keys_that_cannot_live_together_are_refused(objects: Objects, directory:
 def test_a_bucket_that_is_not_there_is_said_before_the_start_and_at_the_end(
     objects: Objects, directory: Path, folder: Path
 ) -> None:
-    lost = Mirroring(objects, Mirror(path=MIRROR.path, bucket="gone", prefix="", fetched=True), directory)
+    lost = Mirroring(objects, Mirror(path=MIRROR.path, bucket="gone", prefix=""), directory)
     with pytest.raises(Unfit, match="The bucket gone"):
         lost.fetch(never)
     (folder / "a").write_text("a")

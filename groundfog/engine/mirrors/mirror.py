@@ -84,7 +84,9 @@ class Mirroring:
 
     def fetch(self, interrupted: Callable[[], bool]) -> None:
         """Into a new host. Raises Interrupted, and Unfit with what the user can put right."""
-        folder = self._directory / self._mirror.folder
+        folder, bucket = self._directory / self._mirror.folder, self._mirror.bucket
+        if not self._objects.has_bucket(bucket):
+            raise Unfit(f"The bucket {bucket}, where {self.path} is to be kept, does not exist")
         folder.mkdir(parents=True, exist_ok=True)
         if self._mirror.fetched:
             for found in self._objects_there():
@@ -156,8 +158,6 @@ class Mirroring:
 
     def _objects_there(self) -> Iterator[Object]:
         mirror, after = self._mirror, ""
-        if not self._objects.has_bucket(mirror.bucket):
-            raise Unfit(f"The bucket {mirror.bucket}, where {mirror.path} is to be kept, does not exist")
         while page := self._objects.page(mirror.bucket, mirror.prefix, after):
             yield from (found for found in page if not found.key.endswith("/"))
             after = page[-1].key
