@@ -1,10 +1,12 @@
 """A store on another machine, as a node of a cluster has it: the real server's S3."""
 
 import gzip
+import os
 
 import pytest
 
 from groundfog.engine.channels import Channel, Share, fill
+from groundfog.engine.channels.pouring import pour
 from groundfog.engine.channels.remote import RemoteStore
 from groundfog.engine.channels.source import source_of
 from groundfog.engine.errors import Missing, Unfit
@@ -82,6 +84,11 @@ def test_what_is_replaced_meanwhile_is_not_mixed(store, s3):
 
 def test_it_is_a_source_for_pipes(store):
     assert isinstance(store, RemoteStore)
+    come, go = os.pipe()
+    with os.fdopen(come, "rb") as reader:
+        pour(store, channel("in/", mode="Pipe"), Share(), 0, go)
+        os.close(go)
+        assert reader.read() == b"AB"
     assert [item.key for item in store.page(BUCKET, "in/", "in/a b.txt")] == ["in/d/ü+%.txt", "in/empty"]
     assert store.find(BUCKET, "in/a b.txt").size == 1
     with pytest.raises(Missing):

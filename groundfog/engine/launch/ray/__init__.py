@@ -31,6 +31,7 @@ from groundfog.engine.launch.ray.desk import Desk
 from groundfog.engine.launch.ray.mirror import Mirror
 from groundfog.engine.launch.ray.window import WORD
 from groundfog.engine.sandbox import prepare
+from groundfog.engine.sandbox.network import interface
 
 PATIENCE = 60.0
 """Seconds without a sign of the cluster after which its hosts count as lost."""
@@ -78,7 +79,7 @@ class Ray:
         return True
 
     def interface(self, program: Program) -> str:
-        return "eth0"
+        return interface("open" if self._cluster.sandbox == "none" else program.network)
 
     def describe(self) -> str:
         return f"jobs run on the nodes of the Ray cluster {self._cluster.address}, each behind its node's sandbox"

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -13,9 +14,9 @@ import threading
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from groundfog.engine.channels import feed
+from groundfog.engine.channels import Interrupted, feed
 from groundfog.engine.channels.filling import fill
 from groundfog.engine.channels.remote import RemoteStore
 from groundfog.engine.errors import EngineError, Unfit
@@ -28,7 +29,7 @@ from groundfog.engine.launch.ray.window import Window, is_open
 from groundfog.engine.sandbox import Sandbox
 from groundfog.opt_ml.layout import Layout
 
-_GLANCE = 0.02
+_GLANCE = 0.05
 _WATCH = Path(__file__).with_name("watch.py")
 
 
@@ -46,9 +47,9 @@ class News:
 
 class Node:
     def __init__(self, name: str) -> None:
-        runs = Path(tempfile.gettempdir()) / f"groundfog-{os.getuid()}" / name
-        runs.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._folder, self._parcel = runs, runs / "parcel.tar"
+        self._folder = _own_folder() / name
+        self._folder.mkdir(exist_ok=True, mode=0o700)
+        self._parcel = self._folder / "parcel.tar"
         self._lock = threading.Lock()
         self._local: Local | None = None
         self._directory: Path | None = None
@@ -57,7 +58,8 @@ class Node:
         self._word = ""
         self._watch: subprocess.Popen[bytes] | None = None
         self._begun = self._stopped = False
-        self._refused = ""
+        self._not_to_be: News | None = None
+        """What there is to say of a program that was not started."""
 
     def hello(self) -> str:
         """Which node this is: its address, and its name in the cluster."""
@@ -91,7 +93,9 @@ class Node:
             news = self._news(offset)
             first = (news.host.phase == "running" and not began) or (news.port and not served)
             if first or news.lines or news.host.phase in ("exited", "lost") or time.monotonic() > end:
-                return news
+                return (
+                    news if self._directory is None else replace(news, saved=parcels.changed(self._layout.checkpoints))
+                )
             time.sleep(_GLANCE)
 
     def wrap(self, *names: str) -> None:
@@ -124,18 +128,32 @@ class Node:
             self._local = self._launcher(order)
             self._directory = directory = self._local.make()
             parcels.unwrap(self._parcel, self._layout.root, ())
-            _fetch(directory, order["input"], order["store"])
+            self._fetch(directory, order)
             if self._stopped:
                 self._local.stop(directory)
             program = _here(Program.read(order["program"]), tuple(order["addresses"]))
             if program.addresses:
                 _name_interface(self._layout, program.addresses[program.hosts.index(program.host)])
-            self._local.start(directory, program)
             self._keep_watch(directory)
+            self._local.start(directory, program)
+        except Interrupted:
+            self._not_to_be = News(host=_ended("stopped", 143))
         except EngineError as refused:
-            self._refused = str(refused)
+            self._not_to_be = News(host=_ended("input", 1), failure=str(refused))
         except Exception as failed:
-            self._refused = f"InternalServerError: {type(failed).__name__}: {failed}"
+            self._not_to_be = News(host=Host(phase="lost"), failure=f"{type(failed).__name__}: {failed}")
+
+    def _fetch(self, directory: Path, order: dict[str, Any]) -> None:
+        """The channels. Raises Interrupted, and Unfit with what the user can put right."""
+        if order["input"] is None:
+            return
+        wanted, store, layout = feed.Feed.parse(order["input"]), order["store"], Layout(directory / "opt_ml")
+        source = RemoteStore(store)
+        for channel in wanted.channels:
+            if channel.mode != "Pipe":
+                folder = layout.channel(channel.name)
+                fill(source, channel, folder, link=False, share=wanted.share, interrupted=lambda: self._stopped)
+        feed.order_feed(directory, wanted.channels, {"s3": store}, wanted.share)
 
     def _launcher(self, order: dict[str, Any]) -> Local:
         if order["store"].get("url") and order["sandbox"] != "none":
@@ -156,17 +174,13 @@ class Node:
         )
 
     def _news(self, offset: int) -> News:
-        if self._refused:
-            now = time.time()
-            end = Host(phase="exited", started=now, ended=now, exit_code=1, because="input")
-            return News(host=end, failure=self._refused)
+        if self._not_to_be is not None:
+            return self._not_to_be
         if self._local is None or self._directory is None or not (self._directory / "order.json").exists():
             return News(host=Host(phase="starting"))
         host = self._local.poll(self._directory)
         lines = _from(self._directory / "log", offset)
-        saved = parcels.changed(self._layout.checkpoints)
-        failure = feed.failure(self._directory)
-        return News(host=host, lines=lines, failure=failure, saved=saved, port=self._port())
+        return News(host=host, lines=lines, failure=feed.failure(self._directory), port=self._port())
 
     def _port(self) -> int:
         if self._window is None and is_open(self._layout.socket):
@@ -174,16 +188,20 @@ class Node:
         return self._window.port if self._window is not None else 0
 
 
-def _fetch(directory: Path, wanted: dict[str, Any] | None, store: dict[str, str]) -> None:
-    """The channels. Raises Unfit with what the user can put right."""
-    if wanted is None:
-        return
-    order = feed.Feed.parse(wanted)
-    source, layout = RemoteStore(store), Layout(directory / "opt_ml")
-    for channel in order.channels:
-        if channel.mode != "Pipe":
-            fill(source, channel, layout.channel(channel.name), link=False, share=order.share)
-    feed.order_feed(directory, order.channels, {"s3": store}, order.share)
+def _own_folder() -> Path:
+    """Ours alone, on a machine where others may write to /tmp too. Raises PermissionError."""
+    folder = Path(tempfile.gettempdir()) / f"groundfog-{os.getuid()}"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PermissionError(f"{folder} is not ours alone")
+    return folder
+
+
+def _ended(because: Literal["stopped", "input"], exit_code: int) -> Host:
+    """Before it was started."""
+    now = time.time()
+    return Host(phase="exited", started=now, ended=now, exit_code=exit_code, because=because)
 
 
 def _here(program: Program, addresses: tuple[str, ...]) -> Program:

@@ -121,7 +121,7 @@ class Seeing:
         finally:
             if self._serving is not None:
                 self._serving.close()
-        ran = news.host.because != "input" or news.host.started != news.host.ended
+        ran = news.host.started != news.host.ended
         if ran and self._serving is None:
             await self._bring_home(*_WRITTEN)
         self._mirror.end(to_json(news.host), news.failure)
@@ -181,8 +181,9 @@ class Seeing:
             if news.host.started is not None:
                 self._mirror.begin(news.host.started)
             if news.host.phase == "lost":
-                await self._bring_home("checkpoints")
-                raise LookupError("the program's agent is gone")
+                if self._mirror.began is not None:
+                    await self._bring_home("checkpoints")
+                raise LookupError(news.failure or "the program's agent is gone")
             if news.host.phase == "exited" and not news.lines:
                 return news
             await self._save(news.saved)
