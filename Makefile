@@ -7,7 +7,7 @@ CLIENTS := .clients/sdk2/ready .clients/sdk3/ready .clients/notebook/ready
 SHELL  := /bin/bash
 .DEFAULT_GOAL := test
 
-.PHONY: demo test test-clients setup lint slow docs peers coverage-table constraints clean
+.PHONY: demo test test-clients setup lint slow test-ray docs peers coverage-table constraints clean
 
 demo: .venv/ready
 	@command -v bwrap > /dev/null || echo "bubblewrap is not installed: the built-in algorithm runs as a plain process, without a sandbox (apt install bubblewrap)"
@@ -34,6 +34,11 @@ lint: .venv/ready
 
 slow: .venv/ready $(AWS)
 	$(BIN)/pytest -m slow
+
+# A Ray cluster of several nodes on this machine, and one whose machines are network namespaces (as root): minutes.
+test-ray: .venv/ready
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
+	$(BIN)/pytest -m slow tests/engine/test_launchers.py tests/stories/test_ray.py tests/stories/test_ray_*.py
 
 docs: .venv/ready
 	$(BIN)/python docs/generate.py
