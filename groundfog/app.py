@@ -62,7 +62,7 @@ def assemble(settings: Settings, *, alone: bool = False, url: str = "") -> Engin
         local,
         profiles=Profiles(home / "images.toml"),
         room=int(settings.environments_room * 1e9),
-        index=Index.of_this_machine(),
+        index=Index.of_this_machine(settings.around()),
     )
     endpoints = Endpoints(resources, objects, launcher, logs, wait=settings.endpoint_wait, environments=environments)
     return Engine(

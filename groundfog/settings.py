@@ -4,6 +4,7 @@ A setting `jobs_at_once` is given as `--jobs-at-once` to the command that takes 
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -87,6 +88,11 @@ class Settings:
         if settings.network not in ("server", "open"):
             raise ValueError(f"network must be server or open, not {settings.network!r}")
         return settings
+
+    @staticmethod
+    def around() -> Mapping[str, str]:
+        """What whoever runs this server has set for other programs, such as pip."""
+        return os.environ
 
 
 def _as(kind: type[Any], value: Any, name: str) -> Any:

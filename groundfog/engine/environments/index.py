@@ -4,7 +4,6 @@ What is passed on are a few options; where they name folders of this machine, th
 """
 
 import configparser
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,13 +16,13 @@ _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY"
 
 @dataclass(frozen=True)
 class Index:
-    """`variables` are for pip, `readable` for the wall around it."""
+    """Made of the environment of whoever runs this server. `variables` are for pip, `readable` for the wall around it."""
 
     variables: Mapping[str, str]
     readable: tuple[str, ...]
 
     @classmethod
-    def of_this_machine(cls, environment: Mapping[str, str] = os.environ) -> "Index":
+    def of_this_machine(cls, environment: Mapping[str, str]) -> "Index":
         given = _configured(environment)
         variables = {_variable(option): " ".join(value.split()) for option, value in given.items()}
         variables |= {name: environment[name] for name in _PROXIES if name in environment}
