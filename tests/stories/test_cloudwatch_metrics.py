@@ -2,6 +2,7 @@
 
 import datetime
 import itertools
+import json
 import time
 import urllib.parse
 import urllib.request
@@ -12,6 +13,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+VERSION = {"Version": "2010-08-01"}
 NAMES = (f"metric-{number}" for number in itertools.count())
 
 
@@ -170,25 +172,54 @@ def test_what_cannot_be_is_refused_by_its_name(cloudwatch, call, code, text, cha
     assert text in refused.value.response["Error"]["Message"]
 
 
-@pytest.mark.parametrize("protocol", ["query", "json"])
-def test_older_clients_speak_other_protocols(server, cloudwatch, name, protocol):
-    start, given = minute(), server.environment
-    cloudwatch.put_metric_data(Namespace="stories", MetricData=[datum(name, start, Value=5)])
-    if protocol == "query":
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        body = urllib.parse.urlencode(
-            {"Action": "ListMetrics", "Version": "2010-08-01", "MetricName": name, "Namespace": "stories"}
-        )
-    else:
-        headers = {
-            "Content-Type": "application/x-amz-json-1.0",
-            "X-Amz-Target": "GraniteServiceVersion20100801.ListMetrics",
-        }
-        body = f'{{"MetricName": "{name}", "Namespace": "stories"}}'
+def test_older_clients_speak_query(server, name):
+    start = minute()
+    put = {
+        "Action": "PutMetricData",
+        "Namespace": "stories",
+        "MetricData.member.1.MetricName": name,
+        "MetricData.member.1.Values.member.1": "5",
+        "MetricData.member.1.Values.member.2": "7",
+        "MetricData.member.1.Timestamp": moment(start).isoformat(),
+        "MetricData.member.1.Unit": "Seconds",
+        "MetricData.member.1.Dimensions.member.1.Name": "job",
+        "MetricData.member.1.Dimensions.member.1.Value": "a",
+    }
+    ask = {
+        "Action": "GetMetricStatistics",
+        "Namespace": "stories",
+        "MetricName": name,
+        "Period": "60",
+        "StartTime": moment(start).isoformat(),
+        "EndTime": moment(start + 60).isoformat(),
+        "Dimensions.member.1.Name": "job",
+        "Dimensions.member.1.Value": "a",
+        "Statistics.member.1": "Average",
+        "ExtendedStatistics.member.1": "p90",
+    }
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert "<PutMetricDataResponse" in signed(server, urllib.parse.urlencode(put | VERSION), form)
+    told = signed(server, urllib.parse.urlencode(ask | VERSION), form)
+    for text in ("<Average>6.0</Average>", "<Unit>Seconds</Unit>", "<key>p90</key>", "<value>7.0</value>"):
+        assert text in told
+
+
+def test_older_clients_speak_json(server, cloudwatch, name):
+    cloudwatch.put_metric_data(Namespace="stories", MetricData=[datum(name, minute(), Value=5)])
+    target = {
+        "Content-Type": "application/x-amz-json-1.0",
+        "X-Amz-Target": "GraniteServiceVersion20100801.ListMetrics",
+    }
+    told = signed(server, json.dumps({"MetricName": name, "Namespace": "stories"}), target)
+    assert [metric["MetricName"] for metric in json.loads(told)["Metrics"]] == [name]
+
+
+def signed(server, body, headers):
+    """What the server answers to a request that no client of today would send."""
+    given = server.environment
     request = AWSRequest("POST", f"{server.url}/", data=body.encode(), headers=headers)
     credentials = Credentials(given["AWS_ACCESS_KEY_ID"], given["AWS_SECRET_ACCESS_KEY"])
     SigV4Auth(credentials, "monitoring", given["AWS_REGION"]).add_auth(request)
-    signed = urllib.request.Request(request.url, request.data, dict(request.headers), method="POST")
-    with urllib.request.urlopen(signed, timeout=30) as answer:
-        said = answer.read().decode()
-    assert (f"<MetricName>{name}</MetricName>" if protocol == "query" else f'"MetricName": "{name}"') in said
+    sent = urllib.request.Request(request.url, request.data, dict(request.headers), method="POST")
+    with urllib.request.urlopen(sent, timeout=30) as answer:
+        return answer.read().decode()
