@@ -16,7 +16,7 @@ _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY"
 
 @dataclass(frozen=True)
 class Index:
-    """Made of the environment of whoever runs this server. `variables` are for pip, `readable` for the wall around it."""
+    """As whoever runs this server has it: `variables` are for pip, `readable` for the wall around it."""
 
     variables: Mapping[str, str]
     readable: tuple[str, ...]
