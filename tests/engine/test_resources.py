@@ -58,7 +58,9 @@ def test_everything_is_there_when_opened_again(place):
     again.close()
 
 
-@pytest.mark.parametrize("token", ["", "{}", "[]", "[1]", "[1, 2]", '["a", "b"]', "null", '["a", "b", "c"]', "[[], []]"])
+@pytest.mark.parametrize(
+    "token", ["", "{}", "[]", "[1]", "[1, 2]", '["a", "b"]', "null", '["a", "b", "c"]', "[[], []]"]
+)
 def test_a_token_that_is_not_ours_is_refused(resources, token):
     with pytest.raises(Unfit, match="NextToken"):
         resources.page("job", Wanted(after=token))
