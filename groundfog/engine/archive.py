@@ -18,6 +18,8 @@ from groundfog.engine.errors import Unfit
 
 MOST_MEMBERS = 100_000
 MOST_BYTES = 64 << 30
+DEEPEST = 200
+"""Folders within one another."""
 _QUICK = 1
 """Weights hardly compress: a higher level costs minutes and gains a percent."""
 
@@ -77,6 +79,8 @@ def contents(folder: Path, root: Path | None = None) -> Iterator[tuple[Path, str
             if target.is_file() and target.is_relative_to(root.resolve()):
                 yield target, name
         elif entry.is_dir():
+            if name.count("/") >= DEEPEST:
+                raise Unfit(f"there are folders within one another, more than {DEEPEST} deep: {name[:100]}…")
             yield path, name
             yield from contents(path, root)
         elif entry.is_file():

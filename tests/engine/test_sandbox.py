@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import secrets
@@ -60,6 +61,18 @@ def test_what_a_program_leaves_in_a_folders_place_is_not_followed(launcher: Loca
     assert Path("/etc").stat().st_uid == owner
     launcher.remove(directory)
     assert not directory.exists() and Path("/etc/hosts").exists()
+
+
+def test_folders_without_end_are_neither_packed_nor_left(launcher: Local, walled: Sandbox, tmp_path: Path) -> None:
+    directory = launcher.make()
+    launcher.start(directory, Program(module="leave_a_well", arguments=()))
+    assert wait_for_the_end(launcher, directory).exit_code == 0, log_of(directory)
+    with pytest.raises((Unfit, OSError)):
+        pack([directory / "opt_ml" / "model"], tmp_path / "model.tar.gz")
+    with contextlib.suppress(OSError):
+        walled.hand_over(directory)
+    launcher.remove(directory)
+    assert not directory.exists()
 
 
 def test_without_a_sandbox_user_code_is_refused_unless_the_settings_say_so(

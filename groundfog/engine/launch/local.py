@@ -284,5 +284,10 @@ def _delete(directory: Path) -> None:
                 Path(path).chmod(0o700)
             function(path)
 
-    shutil.rmtree(directory, onerror=open_up)
-    shutil.rmtree(directory, ignore_errors=True)
+    with contextlib.suppress(RecursionError):
+        shutil.rmtree(directory, onerror=open_up)
+        shutil.rmtree(directory, ignore_errors=True)
+    # Folders within one another, deeper than Python goes or a path is long.
+    for command in (["rm", "-rf"], ["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+        if directory.exists():
+            subprocess.run([*command, "--", str(directory)], stderr=subprocess.DEVNULL, check=False)

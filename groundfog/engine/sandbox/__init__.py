@@ -271,8 +271,10 @@ def within(directory: Path, path: Path) -> Path:
 
 def _all_below(folder: Path) -> Iterator[Path]:
     yield folder
-    for entry in os.scandir(folder):
-        if entry.is_dir(follow_symlinks=False):
-            yield from _all_below(Path(entry.path))
-        else:
-            yield Path(entry.path)
+    folders = [folder]
+    while folders:
+        for entry in list(os.scandir(folders.pop())):
+            path = Path(entry.path)
+            yield path
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(path)
