@@ -57,15 +57,24 @@ def unpack(file: Path, folder: Path, *, most_members: int = MOST_MEMBERS, most_b
         raise Unfit(f"it cannot be unpacked ({error})") from None
 
 
-def merged(folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """What the folders hold together, in the order of names within each. What several have is the first one's."""
+def merged(folders: Sequence[Path]) -> list[tuple[Path, str]]:
+    """What the folders hold together, in the order of names within each. What several have is the first one's.
+
+    Raises Unfit for more than the disk could hold: files with holes have any length, and would be read for days.
+    """
     taken: dict[str, bool] = {}
+    found: list[tuple[Path, str]] = []
     for folder in folders:
+        room = shutil.disk_usage(folder).total
         for path, name in contents(folder):
+            room -= path.stat().st_size
+            if room < 0:
+                raise Unfit(f"{name} and what comes before it are longer than the disk is large")
             above = (str(parent) for parent in PurePosixPath(name).parents)
             if name not in taken and not any(taken.get(parent) for parent in above):
                 taken[name] = path.is_file()
-                yield path, name
+                found.append((path, name))
+    return found
 
 
 def contents(folder: Path, root: Path | None = None) -> Iterator[tuple[Path, str]]:

@@ -1,5 +1,6 @@
 import io
 import os
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -24,6 +25,15 @@ def tar_of(file: Path, *members: tuple[str, bytes, str]) -> Path:
                 member.linkname = what
                 tar.addfile(member)
     return file
+
+
+def test_files_with_holes_longer_than_the_disk_are_not_packed(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    with (tmp_path / "model" / "hole").open("wb") as file:
+        file.truncate(shutil.disk_usage(tmp_path).total)
+    (tmp_path / "model" / "more").write_text("x")
+    with pytest.raises(Unfit, match="longer than the disk is large"):
+        archive.pack([tmp_path / "model"], tmp_path / "model.tar.gz")
 
 
 def test_what_is_packed_comes_out_again(tmp_path: Path) -> None:
