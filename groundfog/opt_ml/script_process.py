@@ -22,8 +22,8 @@ LONGEST_MESSAGE = 600
 _PATIENCE = 5.0
 """Seconds for what a script's own children still have to say."""
 _TRACEBACK = "Traceback (most recent call last):"
-_PROCESS = re.compile(r"(?:\[\d+,[^\]]*\]<\w+>:)?(?:\[rank\d+\]:)? ?")
-"""Before what one of many says, by mpirun and by torch."""
+_PROCESS = re.compile(r"(?:\[\d+(?:,[^\]]*)?\]<\w+>:)?(?:\[rank\d+\]:)? ?")
+"""Before what one of many says, by mpirun or horovodrun, and by torch."""
 _NAMES_AN_ERROR = re.compile(r"\b[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit)\b")
 
 

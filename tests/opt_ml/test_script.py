@@ -157,6 +157,7 @@ TRACEBACK = [
             "KeyError: 1",
         ),
         (["[1,0]<stderr>:ready", *(f"[1,1]<stderr>:{line}" for line in TRACEBACK), "mpirun aborts"], "KeyError: 1"),
+        ([*(f"[1]<stderr>:{line}" for line in TRACEBACK), "Process 1 exit with status code 1."], "KeyError: 1"),
     ],
 )
 def test_the_last_words_are_the_exception_and_what_follows(lines: list[str], words: str) -> None:
