@@ -115,7 +115,7 @@ def _result(job: Resource, progress: Progress) -> Document:
 def _metrics(engine: Engine, job: Resource, progress: Progress) -> Document:
     """What was said last of each: up to now, or to the end."""
     definitions, found = job_of(job).metrics, progress.metrics
-    if definitions is not None and progress.outcome is None:
+    if definitions is not None and not found:
         found = last_metrics(engine.measurements, definitions, job.created)
     told = [{"MetricName": metric.name, "Value": metric.value, "Timestamp": metric.at} for metric in found]
     return {"FinalMetricDataList": told} if told else {}
