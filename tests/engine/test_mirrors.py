@@ -5,6 +5,7 @@ import contextlib
 import os
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -46,6 +47,24 @@ def test_each_start_is_an_attempt_with_a_name_of_its_own(mirror):
     assert (mirror.directory / "feed.failure").read_text() == "no channel"
     mirror.forget()
     assert not mirror.ended and not mirror.order and mirror.actors == ["host-1", "host-2"]
+
+
+def test_an_order_is_never_seen_with_what_came_of_an_earlier_one(mirror, monkeypatch):
+    """The relay looks at any moment, and begins whatever it finds awaited."""
+    mirror.place_order({"program": {}})
+    mirror.lose("gone")
+    seen = []
+    unlink = Path.unlink
+
+    def look(path, *arguments, **further):
+        unlink(path, *arguments, **further)
+        seen.append(mirror.awaited)
+
+    monkeypatch.setattr(Path, "unlink", look)
+    mirror.place_order({"program": {}})
+    mirror.end({"exit_code": 0})
+    mirror.forget()
+    assert len(seen) > 8 and not any(seen)
 
 
 def test_a_stop_outlives_an_order_and_not_a_renewal(mirror):

@@ -35,7 +35,8 @@ from groundfog.engine.sandbox.network import interface
 
 PATIENCE = 60.0
 """Seconds without a sign of the cluster after which its hosts count as lost."""
-_RETRY = 2.0
+_RETRY = 0.5
+"""Seconds between two looks whether there is a relay."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +67,9 @@ class Ray:
         self._runs, self._cluster, self._passes, self._store = runs, cluster, passes, store
         self._desk = Desk(runs.parent / f"{runs.name}.ray")
         self._relay: subprocess.Popen[bytes] | None = None
-        self._since, self._looked = time.time(), 0.0
-        self._lock = threading.Lock()
+        self._since = time.time()
+        self._keeper: threading.Thread | None = None
+        self._closing = threading.Event()
         runs.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @property
@@ -127,11 +129,10 @@ class Ray:
         mirror = Mirror(directory)
         if mirror.ended:
             return Host(phase="exited", **mirror.ended)
+        if mirror.lost or (mirror.order and self._out_of_sight(mirror)):
+            return Host(phase="lost", started=mirror.began)
         if not mirror.order:
             return Host(phase="starting")
-        if mirror.lost or self._out_of_sight(mirror):
-            return Host(phase="lost", started=mirror.began)
-        self._see_to_the_relay()
         return Host(phase="starting" if mirror.began is None else "running", started=mirror.began)
 
     def stop(self, directory: Path) -> None:
@@ -149,6 +150,9 @@ class Ray:
 
     def close(self) -> None:
         """The relay goes on for as long as there are hosts."""
+        self._closing.set()
+        if self._keeper is not None:
+            self._keeper.join()
         if self._relay is not None and self._relay.stdin is not None:
             self._relay.stdin.close()
             self._relay.returncode = self._relay.poll() or 0
@@ -163,16 +167,19 @@ class Ray:
         return time.time() - max(self._desk.seen, ordered, self._since) > PATIENCE
 
     def _see_to_the_relay(self) -> None:
-        """Start one where there is none; where it cannot reach the cluster, it ends, and is started again."""
-        with self._lock:
-            if time.monotonic() - self._looked < _RETRY:
+        """That there is one, from now on: where it cannot reach the cluster, it ends, and is started again."""
+        if self._keeper is None:
+            self._keeper = threading.Thread(target=self._keep_a_relay, name="relay", daemon=True)
+            self._keeper.start()
+
+    def _keep_a_relay(self) -> None:
+        while True:
+            if self._relay is None or self._relay.poll() is not None:
+                with self._desk.turn() as mine:
+                    if mine is not None:
+                        self._relay = _launch(mine, self._desk, self._runs, self._cluster.address)
+            if self._closing.wait(_RETRY):
                 return
-            self._looked = time.monotonic()
-            if self._relay is not None and self._relay.poll() is None:
-                return
-            with self._desk.turn() as mine:
-                if mine is not None:
-                    self._relay = _launch(mine, self._desk, self._runs, self._cluster.address)
 
 
 def _launch(lock: int, desk: Desk, runs: Path, address: str) -> "subprocess.Popen[bytes]":

@@ -27,8 +27,8 @@ class Mirror:
         self.log = directory / "log"
 
     def place_order(self, what: Order) -> None:
-        """For one that was not started, or was lost."""
-        for name in ("placed", "began", "lost", feed.FAILURE):
+        """For one that was not started, or was lost. While there is an order, the relay acts upon it."""
+        for name in ("order.json", "placed", "began", "lost", feed.FAILURE):
             (self.directory / name).unlink(missing_ok=True)
         attempt = self._attempts + 1
         self._write("attempts", str(attempt))
@@ -36,8 +36,8 @@ class Mirror:
         self._write("order.json", json.dumps({**what, "attempt": attempt, "log": log, "at": time.time()}))
 
     def forget(self) -> None:
-        """The order last: until it is gone, the host counts as ended or as lost."""
-        for name in ("stop", "began", "exit.json", "placed", "lost", feed.FAILURE, "order.json"):
+        """How it ended last: until that is gone, the host counts as ended or as lost."""
+        for name in ("order.json", "stop", "began", "placed", feed.FAILURE, "lost", "exit.json"):
             (self.directory / name).unlink(missing_ok=True)
 
     @property
@@ -54,8 +54,8 @@ class Mirror:
 
     @property
     def actor(self) -> str:
-        """The name of this attempt."""
-        return self._name(self._attempts)
+        """The name of the attempt that is ordered."""
+        return self._name(self.order.get("attempt", 0))
 
     @property
     def actors(self) -> list[str]:

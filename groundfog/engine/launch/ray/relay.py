@@ -70,8 +70,9 @@ class Relay:
             self._hosts.pop(name)
         for directory in self._runs.iterdir():
             mirror = Mirror(directory)
-            if mirror.awaited and mirror.actor not in self._hosts:
-                self._hosts[mirror.actor] = asyncio.create_task(_see_through(mirror))
+            actor = mirror.actor if mirror.awaited else ""
+            if actor not in ("", *self._hosts):
+                self._hosts[actor] = asyncio.create_task(_see_through(mirror, actor))
 
     def _let_go(self) -> None:
         for note in self._desk.dismissed:
@@ -86,7 +87,7 @@ def _see_off(note: Path) -> None:
     note.unlink(missing_ok=True)
 
 
-async def _see_through(mirror: Mirror) -> None:
+async def _see_through(mirror: Mirror, actor: str) -> None:
     """One host, from wherever it is to its end."""
     with contextlib.suppress(FileNotFoundError):  # It may be removed at any time.
         try:
@@ -96,9 +97,10 @@ async def _see_through(mirror: Mirror) -> None:
         except FileNotFoundError:
             raise
         except Exception as why:
-            _log.warning("host %s is lost", mirror.actor, exc_info=True)
-            mirror.lose(f"{type(why).__name__}: {why}")
-    await asyncio.to_thread(_dismiss, mirror.actor)
+            _log.warning("host %s is lost", actor, exc_info=True)
+            if mirror.actor == actor:
+                mirror.lose(f"{type(why).__name__}: {why}")
+    await asyncio.to_thread(_dismiss, actor)
 
 
 class Seeing:
