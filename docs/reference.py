@@ -1,5 +1,6 @@
 """Write the API reference, from docstrings: python docs/reference.py FOLDER"""
 
+import importlib.util
 import sys
 import warnings
 from pathlib import Path
@@ -15,10 +16,12 @@ warnings.filterwarnings("ignore", message="Error parsing type annotation .* 'arr
 # Its public names are there when they are first asked for; pdoc looks without asking.
 for name in seq2seq.__all__:
     getattr(seq2seq, name)
+missing = () if importlib.util.find_spec("ray") else ("relay", "group")
 pdoc.pdoc(
     "groundfog",
     "!groundfog.__main__",
     "!groundfog.algorithms.seq2seq.data.record_pb2",
     "!groundfog.engine.launch.agent",  # a program, whose files find one another by their folder
+    *(f"!groundfog.engine.launch.ray.{name}" for name in missing),  # what imports an extra
     output_directory=Path(sys.argv[1]),
 )
