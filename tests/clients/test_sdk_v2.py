@@ -43,6 +43,7 @@ def test_scripts_are_trained_by_each_frameworks_estimator_and_served_when_packed
     result = told.result
     assert "epoch=1 mean_so_far=2.500;" in told.text
     assert result["metrics"] == {framework: {"mean": 2.5} for framework in ("pytorch", "sklearn", "huggingface")}
+    assert set(result["charted"]) == {2.5}
     assert result["repacked"].endswith("/model.tar.gz")
     assert result["repacked"] != result["models"]["huggingface"]
     assert result["predicted"]["sklearn"] == result["predicted"]["huggingface"] == {"above_the_mean": [-1.5, 7.5]}

@@ -58,9 +58,9 @@ for predictor in predictors.values():
     predictor.delete_model()
     predictor.delete_endpoint()
 
-huggingface.set_hyperparameters(epochs=1, fail="as asked")
+failing = {**shared, "hyperparameters": {"epochs": 1, "fail": "as asked"}}
 try:
-    huggingface.fit({"train": train})
+    SKLearn(framework_version="1.2-1", instance_type="ml.m5.xlarge", **failing).fit({"train": train})
     failed = None
 except UnexpectedStatusException as unexpected:
     failed = str(unexpected)
@@ -73,6 +73,7 @@ print(
                 name: {metric["MetricName"]: metric["Value"] for metric in job["FinalMetricDataList"]}
                 for name, job in jobs.items()
             },
+            "charted": estimators["pytorch"].training_job_analytics.dataframe()["value"].tolist(),
             "repacked": model.repacked_model_data,
             "predicted": predicted,
             "failed": failed,
