@@ -21,6 +21,8 @@ pdoc.pdoc(
     "groundfog",
     "!groundfog.__main__",
     "!groundfog.algorithms.seq2seq.data.record_pb2",
+    "!groundfog.engine.launch.ray.group",  # these two load Ray, which is not everybody's
+    "!groundfog.engine.launch.ray.relay",
     "!groundfog.engine.launch.agent",  # a program, whose files find one another by their folder
     *(f"!groundfog.engine.launch.ray.{name}" for name in missing),  # what imports an extra
     output_directory=Path(sys.argv[1]),
