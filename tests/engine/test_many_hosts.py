@@ -91,6 +91,14 @@ def test_a_lost_host_starts_all_once_more_over_their_checkpoints(house: House) -
     assert house.says("j", 1) == house.says("j", 2) == ["run 1", "run 2"]
 
 
+def test_what_a_host_said_when_it_was_asked_to_end_is_not_why_it_fails_later(house: House) -> None:
+    house.submit("j", "by_host", "wait_for_the_end", "fail_again interrupted because", hosts=2)
+    house.waits("j", hosts=2)
+    os.kill(agent_of(house.directories("j")[0]), signal.SIGKILL)
+    outcome = house.settled("j").outcome
+    assert outcome is not None and outcome.reason == "AlgorithmError: because, exit code: 1 on algo-2"
+
+
 def test_behind_the_wall_hosts_find_each_other_again_when_the_first_was_lost(tmp_path: Path, walled: Sandbox) -> None:
     house = House(tmp_path, walled)
     house.jobs.start()

@@ -11,6 +11,7 @@ from groundfog.engine.launch import Host, Launcher, Program
 from groundfog.engine.mirrors import Mirroring
 from groundfog.engine.objects import Objects
 from groundfog.engine.resources import Resource
+from groundfog.engine.sandbox import within
 from groundfog.opt_ml.layout import Layout
 from groundfog.opt_ml.mpi import SECRET
 
@@ -59,8 +60,10 @@ class Hosts:
             self.launcher.stop(directory)
 
     def renew(self) -> None:
-        """Ready to be started over what they have written; for hosts that have ended or were lost."""
-        for directory in self.directories:
+        """Ready to be started over what they have written; for hosts that have ended or were lost. Raises Unfit."""
+        for directory, layout in zip(self.directories, self.layouts, strict=True):
+            # Why they failed before is not why they may fail again.
+            within(directory, layout.failure).unlink(missing_ok=True)
             self.launcher.renew(directory)
 
     def remove(self) -> None:
