@@ -16,7 +16,8 @@ warnings.filterwarnings("ignore", message="Error parsing type annotation .* 'arr
 # Its public names are there when they are first asked for; pdoc looks without asking.
 for name in seq2seq.__all__:
     getattr(seq2seq, name)
-missing = () if importlib.util.find_spec("ray") else ("relay", "group")
+# What imports an extra.
+missing = () if importlib.util.find_spec("ray") else ("!groundfog.engine.launch.ray",)
 pdoc.pdoc(
     "groundfog",
     "!groundfog.__main__",
@@ -24,6 +25,6 @@ pdoc.pdoc(
     "!groundfog.engine.launch.ray.group",  # these two load Ray, which is not everybody's
     "!groundfog.engine.launch.ray.relay",
     "!groundfog.engine.launch.agent",  # a program, whose files find one another by their folder
-    *(f"!groundfog.engine.launch.ray.{name}" for name in missing),  # what imports an extra
+    *missing,
     output_directory=Path(sys.argv[1]),
 )
