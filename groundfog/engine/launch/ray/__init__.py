@@ -33,6 +33,8 @@ from groundfog.engine.launch.ray.window import WORD
 from groundfog.engine.sandbox import prepare
 from groundfog.engine.sandbox.network import interface
 
+__all__ = ["Cluster", "Ray"]
+
 PATIENCE = 60.0
 """Seconds without a sign of the cluster after which its hosts count as lost."""
 _RETRY = 0.5
