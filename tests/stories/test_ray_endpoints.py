@@ -4,6 +4,7 @@ import json
 
 import pytest
 from clusters import a_cluster, why_none
+from served import wait_until
 from test_endpoints import Desk
 from test_ray import SECONDS
 
@@ -27,3 +28,6 @@ def test_a_replica_on_a_node_answers_and_outlives_its_server(own_server, archive
         server.start()
         assert json.loads(desk.ask("there")["Body"].read())["predictions"]
         desk.sagemaker.delete_endpoint(EndpointName="there")
+        desk.wait("endpoint_deleted", "there")
+        wait_until(lambda: not list((server.home / "nodes").iterdir()), "the replica was not removed", SECONDS)
+        server.stop()

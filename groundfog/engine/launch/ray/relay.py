@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -45,25 +46,17 @@ class Stopped(Exception):
 
 
 class Relay:
-    def __init__(self, runs: Path, desk: Desk) -> None:
-        self._runs, self._desk = runs, desk
+    def __init__(self, runs: Path, desk: Desk, server: "Server") -> None:
+        self._runs, self._desk, self._server = runs, desk, server
         self._hosts: dict[str, asyncio.Task[None]] = {}
         self._leaving: dict[Path, asyncio.Task[None]] = {}
-        self._served = True
 
     async def run(self) -> None:
-        asyncio.get_running_loop().add_reader(0, self._hear)
-        while self._served or self._hosts or self._leaving:
+        while not self._server.gone or self._hosts or self._leaving:
             self._desk.see()
             self._take_on()
             self._let_go()
             await asyncio.sleep(_GLANCE)
-
-    def _hear(self) -> None:
-        """The server says nothing, but is heard to go."""
-        if not os.read(0, 512):
-            asyncio.get_running_loop().remove_reader(0)
-            self._served = False
 
     def _take_on(self) -> None:
         for name in [name for name, host in self._hosts.items() if host.done()]:
@@ -275,6 +268,21 @@ def _dismiss(name: str) -> None:
     ray.kill(actor)
 
 
+class Server:
+    """It says nothing, but is heard to go. There is no use in a relay without a server and a cluster."""
+
+    def __init__(self) -> None:
+        self.gone = self.dispensable = False
+        threading.Thread(target=self._hear, daemon=True).start()
+
+    def _hear(self) -> None:
+        while os.read(0, 512):
+            pass
+        self.gone = True
+        if not self.dispensable:
+            os._exit(0)
+
+
 def _connect(address: str) -> None:
     """Patiently: it may be about to start."""
     end = time.monotonic() + _UNAVAILABLE
@@ -290,8 +298,10 @@ def _connect(address: str) -> None:
 
 def main(runs: str, desk: str, address: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    server = Server()
     _connect(address)
-    asyncio.run(Relay(Path(runs), Desk(Path(desk))).run())
+    server.dispensable = True
+    asyncio.run(Relay(Path(runs), Desk(Path(desk)), server).run())
 
 
 if __name__ == "__main__":
