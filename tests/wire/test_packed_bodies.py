@@ -33,6 +33,7 @@ def test_what_was_packed_is_unpacked(body: bytes) -> None:
         (gzip.compress(b"x" * 1000)[:-9], "SerializationException"),
         (gzip.compress(b"\0" * (BODY_LIMIT + 1)), "RequestEntityTooLargeException"),
     ],
+    ids=["something else", "cut off", "too much"],
 )
 def test_what_cannot_be_unpacked_is_refused(body: bytes, code: str) -> None:
     with pytest.raises(Refusal) as refused:
