@@ -3,8 +3,8 @@ r"""Speech in, its text out: Wav2Vec2 fine-tuned by the HuggingFace estimator an
 
     python3 -m venv speech && speech/bin/pip install -r walkthroughs/speech_recognition.txt
     groundfog exec -- speech/bin/python walkthroughs/speech_recognition.py   # minutes, offline: a small network
-    ... --data FOLDER                                                          # your audio files, and a metadata.csv
-    ... --hub superb --configuration asr --model-name facebook/wav2vec2-base --epochs 10         # the real thing: a GPU
+    ... --data FOLDER                                                        # your audio files, and a metadata.csv
+    ... --hub superb --configuration asr --model-name facebook/wav2vec2-base --epochs 10       # the real thing: a GPU
 
 It follows "Fine-tune and deploy a Wav2Vec2 model for speech recognition with Hugging Face and Amazon SageMaker", step
 for step, with the libraries of today; `speech/` has the scripts that run in the job and in the endpoint.
