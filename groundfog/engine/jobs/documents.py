@@ -63,6 +63,12 @@ class Job:
     def hosts(self) -> tuple[str, ...]:
         return tuple(self.resource_config.get("hosts", ("algo-1",)))
 
+    @property
+    def code_channels(self) -> frozenset[str]:
+        """Those whose files are not only read by the program."""
+        source = self.code.path.removeprefix("input/data/").partition("/")[0] if self.code is not None else ""
+        return frozenset((*self.program.scratch_channels, source)) - {""}
+
     def resource_config_of(self, host: str) -> dict[str, Any]:
         """As this host reads it."""
         groups = self.resource_config.get("instance_groups", [])
@@ -150,7 +156,7 @@ class Progress:
     @classmethod
     def read(cls, document: Document) -> "Progress":
         known = {name: value for name, value in document.items() if name != "directory"}
-        # Until 0.4 a job had one host, and its directory a name of its own.
+        # Jobs of before this field have one host, whose directory has a name of its own.
         alone = document.get("directory")
         return cls(
             **{

@@ -2,14 +2,14 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from groundfog.engine.archive import merged, pack
-from groundfog.engine.channels import Share, fill, require_any
-from groundfog.engine.channels.feed import order_feed
+from groundfog.engine.channels import Channel, Share, fill, require_any
+from groundfog.engine.channels.feed import order_feed, order_input
 from groundfog.engine.environments import Environment, Environments
 from groundfog.engine.errors import Busy, Missing, Unfit
 from groundfog.engine.jobs.attendance import Attendance, Attendants, Rounds
@@ -53,8 +53,7 @@ class Steps:
         interface = self.launcher.interface(job.program)
         for number, (host, layout) in enumerate(zip(job.hosts, hosts.layouts, strict=True)):
             share = Share(number, len(job.hosts))
-            self._fill(job, layout, share, interrupted)
-            order_feed(layout.root.parent, job.channels, {"folder": str(self.objects.root)}, share)
+            self._bring(job, layout, share, interrupted)
             resources = {**job.resource_config_of(host), "network_interface_name": interface}
             layout.configure(job.hyperparameters, job.input_data_config, resources, job.further_config)
         for mirroring in hosts.mirrorings(self.objects):
@@ -157,8 +156,25 @@ class Steps:
         for host, directory in hosts.named:
             self.logs.attach(hosts.job.log_group, f"{name}/{host}-{first}", directory / "log")
 
-    def _fill(self, job: Job, layout: Layout, share: Share, interrupted: Callable[[], bool]) -> None:
-        for channel in job.channels:
+    def _bring(self, job: Job, layout: Layout, share: Share, interrupted: Callable[[], bool]) -> None:
+        """The channels, or what a host on another machine must know to fetch them."""
+        directory = layout.root.parent
+        if not self.launcher.fetches_input:
+            self._fill(job, job.channels, layout, share, interrupted)
+            order_feed(directory, job.channels, {"folder": str(self.objects.root)}, share)
+            return
+        # What the user's code is made of is needed here too.
+        code = [channel for channel in job.channels if channel.name in job.code_channels]
+        self._fill(job, code, layout, share, interrupted)
+        far = [channel for channel in job.channels if channel not in code]
+        for channel in far:
+            require_any(self.objects, channel)
+        order_input(directory, far, share)
+
+    def _fill(
+        self, job: Job, channels: Iterable[Channel], layout: Layout, share: Share, interrupted: Callable[[], bool]
+    ) -> None:
+        for channel in channels:
             if channel.mode == "Pipe":
                 require_any(self.objects, channel)
                 continue
