@@ -302,6 +302,8 @@ def main(runs: str, desk: str, address: str) -> None:
     _connect(address)
     server.dispensable = True
     asyncio.run(Relay(Path(runs), Desk(Path(desk)), server).run())
+    # Ray takes its time to say goodbye, and the next relay waits for the lock.
+    os._exit(0)
 
 
 if __name__ == "__main__":
