@@ -5,8 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from postgres import Postgres, a_postgres, why_none
 from served import Server
+
+# How long an example takes says more of who else works on the machine than of the code.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")

@@ -162,14 +162,14 @@ def test_a_transform_job_is_done_by_the_same_script(desk):
     desk.s3.put_object(Bucket=BUCKET, Key="words/a.jsonl", Body=b'{"text": "one"}\n{"text": "two"}\n')
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/words/"}}
     desk.sagemaker.create_transform_job(
-        TransformJobName="words",
+        TransformJobName="shouted-words",
         ModelName="Torch",
         BatchStrategy="SingleRecord",
         TransformInput={"DataSource": source, "ContentType": "application/json", "SplitType": "Line"},
         TransformOutput={"S3OutputPath": f"s3://{BUCKET}/said", "AssembleWith": "Line"},
         TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
     )
-    described = wait_until(lambda: ended(desk, "words"), "the job did not end", 60)
+    described = wait_until(lambda: ended(desk, "shouted-words"), "the job did not end", 60)
     assert described["TransformJobStatus"] == "Completed", described["FailureReason"]
     said = desk.s3.get_object(Bucket=BUCKET, Key="said/a.jsonl.out")["Body"].read()
     assert said == b'"say: eno"\n"say: owt"\n'

@@ -18,6 +18,8 @@ from .recordio import LONGEST_PART, MAGIC
 _HEADER = struct.Struct("<II")
 _LONGEST_VARINT = 5
 """Bytes of 32 bits, 7 in each."""
+_LARGEST_ID = 2**31 - 1
+"""A larger one is a negative number to protobuf, whose field has 32 bits with a sign."""
 
 
 @dataclass(frozen=True)
@@ -149,4 +151,6 @@ def _columns(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Columns:
         raise _Unusual
     place = np.arange(len(parts)) - np.repeat(firsts, stops - firsts)
     ids = np.add.reduceat((parts & 127).astype(np.int64) << (7 * place), firsts)
+    if ids.max() > _LARGEST_ID:
+        raise _Unusual
     return Columns(ids, np.diff(np.cumsum(last)[of_sequence - 1], prepend=0))

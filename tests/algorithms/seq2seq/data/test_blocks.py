@@ -66,8 +66,18 @@ def test_what_is_unusual_is_left_alone() -> None:
     shaped.features["source"].int32_tensor.shape.append(1)
     twice = b"\x0a\x0f\x0a\x06source\x12\x05\x3a\x03\x0a\x01\x05" * 2
     negative = written([([-1], [2])])
+    # 2 to the 31: beyond what protobuf's field of 32 bits holds, and read by it as a negative number.
+    wrapped = written([([2**28], [2])]).replace(b"\x80\x80\x80\x80\x01", b"\x80\x80\x80\x80\x08")
     split = struct.pack("<II", MAGIC, 1 << 29 | 4) + b"abcd"
-    others = [written([([4], [])]), frame(shaped.SerializeToString()), frame(twice), negative, frame(b"x"), split]
+    others = [
+        written([([4], [])]),
+        frame(shaped.SerializeToString()),
+        frame(twice),
+        negative,
+        wrapped,
+        frame(b"x"),
+        split,
+    ]
     for other in (b"abc", frame(b""), *others):
         assert decode(other + usual) is None
     assert decode(usual) is not None
