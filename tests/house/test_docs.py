@@ -91,7 +91,9 @@ def test_the_readmes_shell_runs(server):
     """What a reader pastes after `groundfog serve`, line by line; the server is the tests' own."""
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
-    pasted = [line for line in lines if line and not re.match(r"make |.*groundfog serve|.*pip install|python your_", line)]
+    pasted = [
+        line for line in lines if line and not re.match(r"make |.*groundfog serve|.*pip install|python your_", line)
+    ]
     assert any("groundfog env" in line for line in pasted)
     script = "set -e\n" + "\n".join(pasted).replace(
         ".venv/bin/groundfog env", f"{sys.executable} -m groundfog env --home {server.home}"
