@@ -166,8 +166,11 @@ class WordErrors:
         self.processor = processor
 
     def __call__(self, predicted: Any) -> dict[str, float]:
-        labels = np.where(predicted.label_ids == IGNORED, self.processor.tokenizer.pad_token_id, predicted.label_ids)
-        heard = self.processor.batch_decode(np.argmax(predicted.predictions, axis=-1))
+        blank = self.processor.tokenizer.pad_token_id
+        labels = np.where(predicted.label_ids == IGNORED, blank, predicted.label_ids)
+        # Shorter clips are filled up to the longest of all with this number, which would read as the first letter.
+        beyond = (predicted.predictions == IGNORED).all(axis=-1)
+        heard = self.processor.batch_decode(np.where(beyond, blank, np.argmax(predicted.predictions, axis=-1)))
         said = self.processor.batch_decode(labels, group_tokens=False)
         return {"wer": jiwer.wer(said, heard)}
 
