@@ -15,6 +15,7 @@ import argparse
 import csv
 import io
 import json
+import logging
 import random
 import shutil
 import subprocess
@@ -59,6 +60,8 @@ VOICES = ("en-us", "en-gb", "en-us+f3", "en-us+m3")
 
 
 def main() -> None:
+    # The SDK lets everything be told that anybody tells; who found which address is not worth a line each.
+    logging.getLogger("botocore").setLevel(logging.WARNING)
     given = arguments()
     given.out.mkdir(parents=True, exist_ok=True)
     clips = list(speech(given))
