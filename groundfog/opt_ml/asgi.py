@@ -82,6 +82,18 @@ def _loopback(port: int) -> socket.socket:
     return here
 
 
+async def route(scope: Message, receive: Receive, send: Send, invocation: Application) -> None:
+    """`POST /invocations` is passed on, `GET /ping` answered: who listens has loaded its model."""
+    if scope["path"] == "/ping" and scope["method"] in ("GET", "HEAD"):
+        await reply(send, 200, b"", "text/plain")
+    elif scope["path"] == "/invocations" and scope["method"] == "POST":
+        await invocation(scope, receive, send)
+    elif scope["path"] in ("/ping", "/invocations"):
+        await refuse(send, 405, "Method Not Allowed")
+    else:
+        await refuse(send, 404, "Not Found")
+
+
 async def read(receive: Receive, most: int) -> bytes | None:
     """The body; None where the client has gone. Raises Refused."""
     chunks: list[bytes] = []

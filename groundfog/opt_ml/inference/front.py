@@ -16,14 +16,7 @@ class Front:
         self._pool, self._most_bytes = pool, asgi.most_bytes()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["path"] == "/ping" and scope["method"] in ("GET", "HEAD"):
-            await asgi.reply(send, 200, b"", "text/plain")
-        elif scope["path"] == "/invocations" and scope["method"] == "POST":
-            await self._invocation(scope, receive, send)
-        elif scope["path"] in ("/ping", "/invocations"):
-            await asgi.refuse(send, 405, "Method Not Allowed")
-        else:
-            await asgi.refuse(send, 404, "Not Found")
+        await asgi.route(scope, receive, send, self._invocation)
 
     async def _invocation(self, scope: Message, receive: Receive, send: Send) -> None:
         try:
