@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from engine.hosts import log_of, program, wait_for_the_end, wait_until
+from feeding import feeders
 
 from groundfog.engine.channels import Channel
 from groundfog.engine.channels.feed import failure, order_feed
@@ -36,18 +37,6 @@ def fed(launcher: Local, objects: Objects, **further: Any) -> Path:
     Layout(directory / "opt_ml").configure({}, {"train": {"TrainingInputMode": "Pipe"}}, {"current_host": "algo-1"})
     order_feed(directory, [channel], {"folder": str(objects.root)})
     return directory
-
-
-def feeders(directory: Path) -> list[int]:
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"groundfog.engine.channels.feeder" in command and os.fsencode(directory) in command:
-            found.append(int(process.name))
-    return found
 
 
 def begun(launcher: Local, directory: Path) -> int:

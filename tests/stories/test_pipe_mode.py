@@ -9,10 +9,10 @@ import re
 import signal
 import sys
 import tarfile
-from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
+from feeding import feeders
 from served import wait_until
 from test_training_survives import HELD, ended, said
 
@@ -145,19 +145,6 @@ def host_of(server, name):
     wait_until(lambda: "reading" in said(server, name), f"{name} does not read")
     (order,) = [path for path in (server.home / "runs").glob("*/order.json") if name in path.read_text()]
     return order.parent
-
-
-def feeders(directory):
-    """Their processes, as anyone on this machine could find them."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"groundfog.engine.channels.feeder" in command and os.fsencode(directory) in command:
-            found.append(int(process.name))
-    return found
 
 
 def test_a_feeder_outlives_the_server(own_server, tmp_path):
