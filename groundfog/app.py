@@ -97,7 +97,9 @@ def _local(settings: Settings, url: str, keys: KeyStore) -> Local:
     limits = Limits(
         memory=Amount(settings.job_memory), disk=Amount(settings.job_disk), processes=settings.job_processes
     )
-    containers = Containers.found(settings.job_processes) if settings.launcher == "container" else None
+    containers = None
+    if settings.launcher == "container":
+        containers = Containers.found(limits.processes, limits.most_memory)
     return Local(
         settings.home / "runs",
         sandbox=Sandbox(settings.sandbox, door=door, limits=limits, containers=containers),

@@ -51,6 +51,13 @@ def test_channels_with_programs_are_its_own(containers: Containers, directory: P
     ]
 
 
+def test_its_processes_and_their_memory_are_limited(containers: Containers, directory: Path) -> None:
+    limited = replace(containers, most_processes=7, most_bytes=1 << 30)
+    command = limited.command(directory, PROGRAM)
+    assert (options(command, "--pids-limit"), options(command, "--memory")) == (["7"], [str(1 << 30)])
+    assert not options(containers.command(directory, PROGRAM), "--memory")
+
+
 def test_nobody_reads_its_variables_from_a_command(containers: Containers, directory: Path) -> None:
     program = replace(PROGRAM, environment={"AWS_SECRET_ACCESS_KEY": "not for you", "DOCKER_HOST": "elsewhere"})
     command = containers.command(directory, program)

@@ -1,9 +1,11 @@
 """Where the server runs frameworks' images themselves. Docker is a stand-in: see `fake_docker`."""
 
 import io
+import json
 import os
 import tarfile
 import time
+from itertools import pairwise
 
 import fake_docker
 import pytest
@@ -11,12 +13,16 @@ from served import Server, wait_until
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("containers")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("containers")
+
+
+@pytest.fixture(scope="module")
+def client(folder):
     fake_docker.install(folder / "bin")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
-        server = Server(folder / "home", ("--warm", "0", "--launcher", "container")).start()
+        server = Server(folder / "home", ("--warm", "0", "--launcher", "container", "--job-memory", "1G")).start()
     made = {}
     yield lambda service: made.setdefault(service, server.client(service))
     server.stop()
@@ -54,10 +60,12 @@ def log(client, name):
     return [event["message"] for event in client("logs").get_log_events(**stream, startFromHead=True)["events"]]
 
 
-def test_an_image_trains_with_the_source_directory_in_it(client):
+def test_an_image_trains_with_the_source_directory_in_it(client, folder):
     job = train(client, "contained", "team/trains:1")
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
     assert "the image was asked to ['train'] and finds ['train.py'] True" in log(client, "contained")
+    asked = [json.loads(line) for line in (folder / "bin" / "asked.jsonl").read_text().splitlines()]
+    assert ["--memory", str(1 << 30)] in [list(pair) for line in asked for pair in pairwise(line)]
     body = client("s3").get_object(Bucket="containers", Key="out/contained/output/model.tar.gz")["Body"].read()
     with tarfile.open(fileobj=io.BytesIO(body)) as tar:
         assert tar.extractfile("weights").read() == b"to learn"

@@ -55,7 +55,7 @@ class Limits:
 
     def describe(self) -> str:
         """How well memory is limited, for the one who starts the server; nothing where there is nothing to say."""
-        if self._memory is None or _groups() is not None:
+        if self.most_memory is None or _groups() is not None:
             return ""
         return "the memory of each process is limited, not of a job as a whole: no control group can be made here"
 
@@ -64,19 +64,19 @@ class Limits:
         layout, group = Layout(directory / "opt_ml"), self._group(directory)
         return {
             "groups": [str(group)] if group else [],
-            "data": None if group else self._memory,
+            "data": None if group else self.most_memory,
             "processes": self.processes if os.geteuid() == 0 else None,
             "disk": self.disk.of(shutil.disk_usage(directory).free),
             "folders": [str(folder) for folder in (*layout.writable, directory / "tmp")],
         }
 
     @property
-    def _memory(self) -> int | None:
+    def most_memory(self) -> int | None:
         return self.memory.of(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
     def _group(self, directory: Path) -> Path | None:
         """A new one, or the one that an earlier start has left."""
-        groups, most = _groups(), self._memory
+        groups, most = _groups(), self.most_memory
         if groups is None or most is None:
             return None
         group = groups / _name(directory)
