@@ -35,13 +35,18 @@ class NodeDoor:
     def _join(self, inside: socket.socket) -> None:
         with inside, contextlib.suppress(OSError), socket.create_connection(self._server, timeout=10) as server:
             server.settimeout(None)
-            back = threading.Thread(target=pump, args=(server, inside), daemon=True)
-            back.start()
-            pump(inside, server)
-            back.join()
+            exchange(inside, server)
 
 
-def pump(come: socket.socket, go: socket.socket) -> None:
+def exchange(one: socket.socket, other: socket.socket) -> None:
+    """Hand on what each of two says to the other, until both have ended."""
+    back = threading.Thread(target=_pump, args=(other, one), daemon=True)
+    back.start()
+    _pump(one, other)
+    back.join()
+
+
+def _pump(come: socket.socket, go: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while block := come.recv(_BLOCK):
             go.sendall(block)

@@ -8,7 +8,7 @@ import stat
 import threading
 from pathlib import Path
 
-from groundfog.engine.launch.ray.door import pump
+from groundfog.engine.launch.ray.door import exchange
 
 WORD = 64
 """Bytes that come first on each connection."""
@@ -38,10 +38,7 @@ class Window:
                 return
             come.settimeout(None)
             with reach(self._path) as inside:
-                back = threading.Thread(target=pump, args=(inside, come), daemon=True)
-                back.start()
-                pump(come, inside)
-                back.join()
+                exchange(come, inside)
 
 
 def is_open(path: Path) -> bool:
