@@ -33,12 +33,12 @@ lint: .venv/ready
 	@rm .lint-imports.log
 
 slow: .venv/ready $(AWS)
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow --timeout 3600
 
 # A Ray cluster of several nodes on this machine, and one whose machines are network namespaces (as root): minutes.
 test-ray: .venv/ready
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
-	$(BIN)/pytest -m slow tests/engine/test_launchers.py tests/stories/test_ray.py tests/stories/test_ray_*.py
+	$(BIN)/pytest -m slow --timeout 3600 tests/engine/test_launchers.py tests/stories/test_ray.py tests/stories/test_ray_*.py
 
 docs: .venv/ready
 	$(BIN)/python docs/generate.py
@@ -62,7 +62,7 @@ $(AWS):
 
 # Amazon's SageMaker Python SDK, both of them and unmodified, and JupyterLab, each in an environment of its own.
 test-clients: .venv/ready $(CLIENTS)
-	$(BIN)/pytest -m clients $(ARGS)
+	$(BIN)/pytest -m clients --timeout 3600 $(ARGS)
 
 .clients/sdk2/ready:
 	@$(PYTHON) -m venv .clients/sdk2

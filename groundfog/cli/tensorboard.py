@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _EVENTS = "tfevents"
 """What TensorBoard's files have in their names."""
 _EVERY = 2.0
+_GRACE = 3.0
+"""How long TensorBoard has to end."""
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -58,9 +60,14 @@ def _run(command: list[str], around: dict[str, str]) -> int:
         try:
             return running.wait()
         except KeyboardInterrupt:
-            return running.wait()
+            return 128 + signal.SIGINT
         finally:
             running.terminate()
+            # It says so before it ends. Where nobody listens any more, that can be lost, and its end with it.
+            try:
+                running.wait(_GRACE)
+            except subprocess.TimeoutExpired:
+                running.kill()
 
 
 @contextmanager
