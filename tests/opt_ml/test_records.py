@@ -57,7 +57,11 @@ def test_a_tfrecord_is_as_tensorflow_writes_it() -> None:
     assert tfrecord(b"123456789", CRC)[-4:] == struct.pack("<I", masked)
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\r\n"))), st.sampled_from(["\n", "\r\n"]), st.booleans())
+@given(
+    st.lists(st.text(st.characters(exclude_characters="\r\n", codec="utf-8"))),
+    st.sampled_from(["\n", "\r\n"]),
+    st.booleans(),
+)
 def test_lines_come_without_their_ends(lines: list[str], end: str, last_ends: bool) -> None:
     text = end.join(lines) + (end if last_ends and lines else "")
     expected = [line.encode() for line in lines]
