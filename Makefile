@@ -38,7 +38,7 @@ slow: .venv/ready $(AWS)
 # A Ray cluster of several nodes on this machine, and one whose machines are network namespaces (as root): minutes.
 test-ray: .venv/ready
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
-	$(BIN)/pytest -m slow --timeout 3600 tests/engine/test_launchers.py tests/stories/test_ray.py tests/stories/test_ray_*.py
+	$(BIN)/pytest -m slow --timeout 3600 tests/engine/test_launchers.py tests/engine/test_limits.py tests/stories/test_ray.py tests/stories/test_ray_*.py
 
 docs: .venv/ready
 	$(BIN)/python docs/generate.py

@@ -94,9 +94,7 @@ def assemble(settings: Settings, *, alone: bool = False, url: str = "") -> Engin
 
 def _local(settings: Settings, url: str, keys: KeyStore) -> Local:
     door = Door(urlsplit(url).port or 0, settings.home / DOOR) if url else None
-    limits = Limits(
-        memory=Amount(settings.job_memory), disk=Amount(settings.job_disk), processes=settings.job_processes
-    )
+    limits = _limits(settings)
     containers = None
     if settings.launcher == "container":
         containers = Containers.found(limits.processes, limits.most_memory)
@@ -107,6 +105,10 @@ def _local(settings: Settings, url: str, keys: KeyStore) -> Local:
         network=settings.network,
         passes=_Passes(keys, url, settings.region),
     )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(memory=Amount(settings.job_memory), disk=Amount(settings.job_disk), processes=settings.job_processes)
 
 
 def _ray(settings: Settings, url: str, keys: KeyStore) -> Ray:
@@ -124,7 +126,7 @@ def _ray(settings: Settings, url: str, keys: KeyStore) -> Ray:
 
     return Ray(
         settings.home / "nodes",
-        Cluster(address=settings.ray_address, sandbox=settings.sandbox),
+        Cluster(address=settings.ray_address, sandbox=settings.sandbox, limits=_limits(settings)),
         passes=_Passes(keys, reached, settings.region),
         store=store,
     )

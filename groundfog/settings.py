@@ -28,7 +28,7 @@ class Settings:
         max(1, (os.cpu_count() or 2) // 2), "How many training jobs run at the same time; the others wait in line."
     )
     most_instances: int = _setting(
-        16, "How many instances one training job may ask for, all of them on this machine; AWS calls this a quota."
+        16, "How many instances one training job may ask for, wherever they run; AWS calls this a quota."
     )
     environments: str = _setting(
         "", "Where the environments of framework images are kept, if not in home; servers may share the folder."
@@ -51,7 +51,7 @@ class Settings:
         "", "The URL at which the cluster's machines reach this server, where it cannot be told from host and port."
     )
     network: Literal["server", "open"] = _setting(
-        "server", "What jobs reach: `server`: this server and each other; `open`: whatever this machine reaches."
+        "server", "What jobs reach: `server`: this server and each other; `open`: whatever their machine reaches."
     )
     job_memory: str = _setting(
         "90%", "The most memory that a host of a job may take: bytes, as 16G, a share of the machine's, or none."

@@ -39,6 +39,8 @@ def launcher(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Local]:
 
 @pytest.fixture(scope="session")
 def ray_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Cluster]]:
+    if why_no_cluster():
+        pytest.skip(why_no_cluster())
     with a_cluster(4) as cluster:
         yield (
             tmp_path_factory.mktemp("ray") / "runs",
@@ -52,8 +54,6 @@ def anew(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[]
     of test_launchers.py; a new one is added here."""
     made: list[Launcher] = []
     if request.param == "ray":
-        if why_no_cluster():
-            pytest.skip(why_no_cluster())
         runs, cluster = request.getfixturevalue("ray_runs")
         make: Callable[[], Launcher] = partial(Ray, runs, cluster)
     else:

@@ -1,6 +1,8 @@
 """What a host may take of the machine."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -9,27 +11,41 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundfog.engine.errors import Unfit
-from groundfog.engine.launch import Host, Program
+from groundfog.engine.launch import Host, Launcher, Program
 from groundfog.engine.launch.local import Local
+from groundfog.engine.launch.ray import Ray
 from groundfog.engine.outcomes import judge
 from groundfog.engine.sandbox import Amount, Limits, Sandbox, limits
 
 Run = Callable[..., tuple[Path, Host]]
 
 
+@pytest.fixture(params=["walled", pytest.param("ray", marks=pytest.mark.slow)])
+def limited(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Limits], Launcher]:
+    """The launchers that have a wall, with these limits."""
+    if request.param == "walled":
+        request.getfixturevalue("walled")
+        return lambda limits: Local(tmp_path / "runs", sandbox=Sandbox(modules=[PROGRAMS], limits=limits))
+    runs, cluster = request.getfixturevalue("ray_runs")
+    return lambda limits: Ray(runs, replace(cluster, limits=limits))
+
+
 @pytest.fixture
-def run(tmp_path: Path, walled: Sandbox) -> Run:
+def run(limited: Callable[[Limits], Launcher]) -> Iterator[Run]:
     """Runs a program with these limits to its end."""
+    ran = []
 
     def run(limits: Limits, *wish: str) -> tuple[Path, Host]:
-        launcher = Local(tmp_path / "runs", sandbox=Sandbox(modules=[PROGRAMS], limits=limits))
+        launcher = limited(limits)
         directory = launcher.make()
+        ran.append((launcher, directory))
         launcher.start(directory, Program(module="greedy_program", arguments=wish))
-        host = wait_for_the_end(launcher, directory)
-        launcher.close()
-        return directory, host
+        return directory, wait_for_the_end(launcher, directory)
 
-    return run
+    yield run
+    for launcher, directory in ran:
+        launcher.remove(directory)
+        launcher.close()
 
 
 @pytest.mark.parametrize("wish", [("fill_memory",), ("fill_memory", "in a child")])
@@ -78,3 +94,8 @@ def test_what_is_no_amount_is_refused(text: str) -> None:
 
 def test_no_limit() -> None:
     assert Amount("none").of(100) is None
+
+
+def test_limits_come_through_to_another_machine() -> None:
+    limits = Limits(memory=Amount("none"), disk=Amount("5G"), processes=7)
+    assert Limits.read(json.loads(json.dumps(asdict(limits)))) == limits

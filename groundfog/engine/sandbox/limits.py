@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,12 @@ class Limits:
     memory: Amount = field(default_factory=lambda: Amount("90%"))
     disk: Amount = field(default_factory=lambda: Amount("90%"))
     processes: int = 4096
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> "Limits":
+        """What `asdict` made of some, also by way of JSON; what is not in it has its default."""
+        amounts = {name: Amount(given["text"]) for name, given in document.items() if name != "processes"}
+        return cls(**{**document, **amounts})
 
     def describe(self) -> str:
         """How well memory is limited, for the one who starts the server; nothing where there is nothing to say."""

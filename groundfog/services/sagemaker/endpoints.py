@@ -227,7 +227,7 @@ def _sentences(text: str, failure: Document) -> Iterator[str]:
 
 
 def _refuse_too_many(instances: int) -> None:
-    """Each is a process on this machine."""
+    """Each is a process, wherever it is placed."""
     if instances > _MOST_INSTANCES:
         raise Refusal(
             "ResourceLimitExceeded",

@@ -26,8 +26,8 @@ def check(resources: Document | None, most_instances: int) -> None:
         raise Refusal(
             "ResourceLimitExceeded",
             f"The account-level service limit '{groups[0]['InstanceType']} for training job usage' is {most_instances} "
-            f"Instances, with a request delta of {wanted} Instances. All of them would run on this server's machine; "
-            "its setting most_instances says how many it allows.",
+            f"Instances, with a request delta of {wanted} Instances. The server's setting most_instances says how many "
+            "one job may have.",
         )
 
 

@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from groundfog.engine.channels import feed
@@ -30,7 +30,7 @@ from groundfog.engine.launch import Host, Passes, Program
 from groundfog.engine.launch.ray.desk import Desk
 from groundfog.engine.launch.ray.mirror import Mirror
 from groundfog.engine.launch.ray.window import WORD
-from groundfog.engine.sandbox import prepare
+from groundfog.engine.sandbox import Limits, prepare
 from groundfog.engine.sandbox.network import interface
 
 __all__ = ["Cluster", "Ray"]
@@ -48,6 +48,8 @@ class Cluster:
     address: str
     """As `ray.init` takes it."""
     sandbox: str = "auto"
+    limits: Limits = field(default_factory=Limits)
+    """Shares are of the node's memory and disk."""
     modules: tuple[str, ...] = ()
     """Folders of Python modules that programs may import, at the same place on every node."""
 
@@ -121,6 +123,7 @@ class Ray:
                 "input": feed.ordered_input(directory),
                 "store": dict(self._store(f"{directory.name}-node")),
                 "sandbox": self._cluster.sandbox,
+                "limits": asdict(self._cluster.limits),
                 "modules": self._cluster.modules,
                 "word": secrets.token_hex(WORD // 2),
             }

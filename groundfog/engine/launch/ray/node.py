@@ -26,7 +26,7 @@ from groundfog.engine.launch.ray import parcels
 from groundfog.engine.launch.ray.door import NodeDoor
 from groundfog.engine.launch.ray.interface import interface_of
 from groundfog.engine.launch.ray.window import Window, is_open
-from groundfog.engine.sandbox import Sandbox
+from groundfog.engine.sandbox import Limits, Sandbox
 from groundfog.opt_ml.layout import Layout
 
 _GLANCE = 0.05
@@ -162,6 +162,7 @@ class Node:
             order["sandbox"],
             modules=[Path(folder) for folder in order["modules"]],
             door=self._door.door if self._door else None,
+            limits=Limits.read(order["limits"]),
         )
         return Local(self._folder / "runs", sandbox=sandbox)
 
