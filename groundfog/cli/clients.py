@@ -9,13 +9,12 @@ import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
 import click
 
-from groundfog.cli import redirect
 from groundfog.cli.options import HOME, settings_of
 from groundfog.cli.servers import environment, server_of_our_own
+from groundfog.opt_ml import redirect
 from groundfog.settings import Settings
 
 # Where one of these is set, botocore looks elsewhere than at the key pair and the address that we hand out; so it does
@@ -66,8 +65,7 @@ def run(settings: Settings, command: tuple[str, ...], more: Mapping[str, str] = 
 def turned(settings: Settings, around: dict[str, str]) -> dict[str, str]:
     """What turns the clients in the environment `around` to the server. Raises if none runs."""
     endpoint = environment(settings)
-    host = urlsplit(endpoint["AWS_ENDPOINT_URL"]).hostname or ""
-    return endpoint | redirect.environment(around, host)
+    return endpoint | redirect.environment(around | endpoint)
 
 
 def _is_stronger(name: str) -> bool:

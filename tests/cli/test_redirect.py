@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from groundfog.cli import redirect
+from groundfog.opt_ml import redirect
 
 OURS = "http://127.0.0.1:4599"
 AMAZONS = "https://sts.us-east-1.amazonaws.com"

@@ -29,6 +29,17 @@ def test_another_interpreter_finds_its_own_and_the_treaty(launcher: Local, envir
     assert found["path"].split(":")[0] == str(environment / "bin")
 
 
+def test_folders_of_modules_that_the_user_names_come_after_ours(launcher: Local, environment: Path) -> None:
+    directory = launcher.make()
+    (directory / "opt_ml" / "model" / "users_own.py").write_text("")
+    given = {"PYTHONPATH": f"/opt/ml/model:{directory}/opt_ml/model"}
+    python = str(environment / "bin" / "python")
+    names = ("users_own", "groundfog.opt_ml.layout")
+    launcher.start(directory, program("find", *names, python=python, environment=given))
+    assert wait_for_the_end(launcher, directory).exit_code == 0, log_of(directory)
+    assert json.loads(log_of(directory)[0])["modules"] == list(names)
+
+
 def test_readable_folders_are_read_and_not_written(launcher: Local, tmp_path: Path) -> None:
     (tmp_path / "layer").mkdir()
     (tmp_path / "layer" / "file").write_text("what it says")

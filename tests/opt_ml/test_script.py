@@ -122,7 +122,7 @@ while True: time.sleep(0.05)
 def test_a_script_may_install_what_it_then_imports(layout: Layout) -> None:
     text = """
 import os, pathlib, subprocess, sys
-site = pathlib.Path(os.environ["PYTHONPATH"].split(":")[1])
+site = pathlib.Path(os.environ["PYTHONPATH"].split(":")[2])
 assert site.is_relative_to(os.environ["PIP_PREFIX"]), site
 (site / "installed_meanwhile.py").write_text("NAME = 'meanwhile'")
 import installed_meanwhile

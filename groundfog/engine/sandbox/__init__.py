@@ -184,8 +184,7 @@ class Sandbox:
             command=interpreter.command,
             environment={
                 **_environment(directory / "tmp"),
-                **interpreter.search(_treaty(directory)),
-                **given,
+                **interpreter.search(_treaty(directory), given),
                 "SAGEMAKER_BASE_DIR": str(root),
             },
             folder=str(root),
@@ -201,8 +200,7 @@ class Sandbox:
             command=behind.command(command or interpreter.command),
             environment={
                 **_environment(Path("/tmp")),  # noqa: S108  its own
-                **interpreter.search(wall.TREATY),
-                **program.environment,
+                **interpreter.search(wall.TREATY, program.environment),
             },
             folder=str(directory),
             nested=wall.NESTED,

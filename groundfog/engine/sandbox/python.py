@@ -7,7 +7,7 @@ nothing else of ours, nor of what is installed beside us: that may be of another
 import os
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from groundfog.engine.launch import Program
@@ -41,12 +41,15 @@ class Interpreter:
                 kept.append(folder)
         return [*kept, *self._modules]
 
-    def search(self, treaty: Path) -> dict[str, str]:
-        """The variables by which it finds the executables and modules; `treaty` is where TREATY lies for others."""
-        modules = [*self._modules, *(() if self.is_ours else (treaty,))]
+    def search(self, treaty: Path, given: Mapping[str, str]) -> dict[str, str]:
+        """The variables that the program was given, and by which it finds executables and modules; `treaty` is where
+        TREATY lies for others."""
+        modules = [*map(str, self._modules), "" if self.is_ours else str(treaty), given.get("PYTHONPATH", "")]
+        on_path = ":".join(filter(None, modules))
         return {
             "PATH": f"{self.executable.parent}:/usr/local/bin:/usr/bin:/bin",
-            **({"PYTHONPATH": ":".join(map(str, modules))} if modules else {}),
+            **given,
+            **({"PYTHONPATH": on_path} if on_path else {}),
         }
 
 

@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from groundfog.opt_ml import asgi
+from groundfog.opt_ml import asgi, redirect
 from groundfog.opt_ml.inference.front import Front
 from groundfog.opt_ml.inference.pool import Pool
 from groundfog.opt_ml.layout import Layout
@@ -27,6 +27,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     worker = str(Path(__file__).with_name("worker.py"))
+    os.environ.update(redirect.environment(os.environ))
     sys.exit(asyncio.run(_serve([given.python, worker, given.toolkit])))
 
 
