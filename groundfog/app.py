@@ -63,6 +63,7 @@ def assemble(settings: Settings, *, alone: bool = False, url: str = "") -> Engin
         profiles=Profiles(home / "images.toml"),
         room=int(settings.environments_room * 1e9),
         index=Index.of_this_machine(settings.around()),
+        elsewhere=settings.launcher == "ray",
     )
     endpoints = Endpoints(resources, objects, launcher, logs, wait=settings.endpoint_wait, environments=environments)
     return Engine(
@@ -126,7 +127,13 @@ def _ray(settings: Settings, url: str, keys: KeyStore) -> Ray:
 
     return Ray(
         settings.home / "nodes",
-        Cluster(address=settings.ray_address, sandbox=settings.sandbox, limits=_limits(settings)),
+        Cluster(
+            address=settings.ray_address,
+            sandbox=settings.sandbox,
+            limits=_limits(settings),
+            environments=settings.environments or Cluster.environments,
+            environments_room=int(settings.environments_room * 1e9),
+        ),
         passes=_Passes(keys, reached, settings.region),
         store=store,
     )

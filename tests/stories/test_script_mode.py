@@ -327,7 +327,7 @@ def test_a_users_own_image_stands_in_images_toml(client, index):
     [
         ("tensorflow-training:2.0", "Cannot find the image"),
         ("my-own:2", "Cannot find the image"),
-        ("of-the-future:1", "Python 3.99 is not on this machine"),
+        ("of-the-future:1", "Python 3.99 is not on the machine "),
     ],
 )
 def test_an_image_that_cannot_be_had_is_refused_at_once(client, server, image, text):

@@ -1,6 +1,5 @@
 """What an instance has before it starts: the model, the user's code, and an environment for it."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Literal, Protocol
 
@@ -66,12 +65,7 @@ class Furnisher:
         except Unfit as unfit:
             raise Unfurnished("environment", str(unfit)) from None
         # The server of the model is ours and runs in our own Python; of the other, only the workers need to know.
-        return dataclasses.replace(
-            served.program,
-            arguments=(*served.program.arguments, "--python", made.python),
-            readable=(*served.program.readable, *made.readable),
-            environment={**made.variables, **served.program.environment},
-        )
+        return made.beside(served.program)
 
     def _fill(self, replica: Replica, bucket: str, key: str) -> None:
         try:

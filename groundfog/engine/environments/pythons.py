@@ -3,6 +3,7 @@
 import functools
 import json
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -60,8 +61,8 @@ def find(versions: Sequence[str]) -> Python:
                 return python
     wanted = " or ".join(versions or [own])
     raise Unfit(
-        f"Python {wanted} is not on this machine, or without its venv and ensurepip (Debian: python3-venv). Install "
-        "it, or name another version in images.toml."
+        f"Python {wanted} is not on the machine {socket.gethostname()}, or without its venv and ensurepip (Debian: "
+        "python3-venv). Install it, or name another version in images.toml."
     )
 
 

@@ -3,8 +3,8 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 from groundfog.engine.launch import Program
 
@@ -29,26 +29,41 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """One that is ready. `readable` are all folders that its programs must see."""
+    """One that is ready; or one that is made where its program runs, of this `recipe`, and has nothing else yet."""
 
-    python: str
-    readable: tuple[str, ...]
-    variables: Mapping[str, str]
+    python: str = ""
+    readable: tuple[str, ...] = ()
+    """All folders that its programs must see."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """A program's own count for more."""
+    recipe: Recipe | None = None
+    code: str = ""
+    """Where in the host's directory the source directory lies that adds to the recipe; empty: none does."""
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> "Environment":
-        return cls(**{**document, "readable": tuple(document["readable"])})
+        recipe = document.get("recipe")
+        read = {"readable": tuple(document["readable"]), "recipe": Recipe.read(recipe) if recipe else None}
+        return cls(**{**document, **read})
 
     def around(self, program: Program) -> Program:
-        """The program, in this environment. Its own variables count for more than the environment's."""
-        return Program(
-            **{
-                **asdict(program),
-                "python": self.python,
-                "readable": (*program.readable, *self.readable),
-                "environment": {**self.variables, **program.environment},
-            }
-        )
+        """The program, in this environment."""
+        if self.recipe is not None:
+            return self._later(program, "around")
+        return replace(self._in_sight(program), python=self.python)
+
+    def beside(self, program: Program) -> Program:
+        """The program in our own Python, told where this one is, in which its workers run."""
+        if self.recipe is not None:
+            return self._later(program, "beside")
+        return replace(self._in_sight(program), arguments=(*program.arguments, "--python", self.python))
+
+    def _in_sight(self, program: Program) -> Program:
+        given = {**self.variables, **program.environment}
+        return replace(program, readable=(*program.readable, *self.readable), environment=given)
+
+    def _later(self, program: Program, way: Literal["around", "beside"]) -> Program:
+        return replace(program, awaits={"way": way, "code": self.code, "recipe": asdict(self.recipe or Recipe())})
 
 
 def digest(*parts: Any) -> str:

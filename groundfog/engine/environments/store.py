@@ -5,7 +5,7 @@ import fcntl
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import Distribution
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from groundfog.engine.environments.layer import Layer
 from groundfog.engine.environments.profiles import Profiles
 from groundfog.engine.environments.pythons import Python
 from groundfog.engine.environments.recipe import Environment, Recipe, digest
-from groundfog.engine.launch import Launcher
+from groundfog.engine.launch import Launcher, Program
 from groundfog.engine.logs.file import say
+from groundfog.engine.sandbox import within
 
 _FORM = 2
 """Another whenever layers are made otherwise, so that older ones are not taken for them."""
@@ -50,10 +51,20 @@ class _Wish:
 
 
 class Environments:
-    """`room` is for how many bytes environments are kept that nobody uses."""
+    """`room` is for how many bytes environments are kept that nobody uses. `elsewhere`: none is made here, but by each
+    host's machine for itself, which then has an object of this class too, and asks it to `complete` the program."""
 
-    def __init__(self, folder: Path, launcher: Launcher, *, profiles: Profiles, room: int, index: Index) -> None:
-        self._folder, self._room, self.profiles = folder, room, profiles
+    def __init__(
+        self,
+        folder: Path,
+        launcher: Launcher,
+        *,
+        profiles: Profiles,
+        room: int,
+        index: Index,
+        elsewhere: bool = False,
+    ) -> None:
+        self._folder, self._room, self._elsewhere, self.profiles = folder, room, elsewhere, profiles
         self._installer = Installer(launcher, index)
 
     def sweep(self) -> None:
@@ -66,8 +77,9 @@ class Environments:
                     layer.remove()
 
     def check(self, recipe: Recipe) -> None:
-        """Raises Unfit if this machine has no Python for it."""
-        pythons.find(recipe.python)
+        """Raises Unfit if this machine has no Python for it; of others nothing is known."""
+        if not self._elsewhere:
+            pythons.find(recipe.python)
 
     def ready(
         self,
@@ -81,6 +93,8 @@ class Environments:
 
         Raises Unfit with what pip says, Interrupted.
         """
+        if self._elsewhere:
+            return Environment(recipe=recipe, code="" if code is None else str(code.relative_to(directory)))
         wish = self._recipe(recipe, directory, interrupted)
         self._provide(wish)
         added = source.wanted(code) if code is not None else None
@@ -92,6 +106,16 @@ class Environments:
             readable=wish.readable,
             variables={**recipe.variables, "PATH": wish.layer.path},
         )
+
+    def complete(self, program: Program, directory: Path, interrupted: Callable[[], bool]) -> Program:
+        """The program in the environment that it awaits, if any. Raises as `ready` does."""
+        if not program.awaits:
+            return program
+        awaited = program.awaits
+        code = within(directory, directory / awaited["code"]) if awaited["code"] else None
+        made = self.ready(Recipe.read(awaited["recipe"]), directory, code=code, interrupted=interrupted)
+        program = replace(program, awaits={})
+        return made.around(program) if awaited["way"] == "around" else made.beside(program)
 
     def _recipe(self, recipe: Recipe, directory: Path, interrupted: Callable[[], bool]) -> _Wish:
         python = pythons.find(recipe.python)

@@ -47,6 +47,8 @@ class Program:
     """All hosts of the job: they find each other by these names."""
     addresses: tuple[str, ...] = ()
     """Where each of `hosts` is, where they are on several machines; `network` is `open` then."""
+    awaits: Mapping[str, Any] = field(default_factory=dict)
+    """An environment that is made on the host's machine before it starts there: see `environments/recipe.py`."""
     neighbour: str = ""
     """The directory of the job's first host, which is started before this one; empty in the first. A host that starts
     again joins the others only if it is not the first: where the first was lost, all must start again."""

@@ -1,10 +1,12 @@
 """Layers: built once, kept, shared, collected. pip is real in the last tests only."""
 
+import json
 import subprocess
 import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +64,11 @@ def launcher(tmp_path: Path) -> Pretending:
 
 @pytest.fixture
 def make(tmp_path: Path, launcher: Any) -> Callable[..., Environments]:
-    def make(room: int = 1 << 40, with_launcher: Any = launcher, index: Index = NO_INDEX) -> Environments:
-        return Environments(tmp_path / "environments", with_launcher, profiles=Profiles(), room=room, index=index)
+    def make(
+        room: int = 1 << 40, with_launcher: Any = launcher, index: Index = NO_INDEX, elsewhere: bool = False
+    ) -> Environments:
+        folder = tmp_path / "environments"
+        return Environments(folder, with_launcher, profiles=Profiles(), room=room, index=index, elsewhere=elsewhere)
 
     return make
 
@@ -109,6 +114,26 @@ def test_a_source_directory_adds_a_layer_over_it(
     assert (launcher.programs[1].network, launcher.programs[1].trusted) == ("open", False)
     assert make().ready(recipe, directory).python != with_code.python
     assert len(launcher.programs) == 2
+
+
+@pytest.mark.parametrize("way", [Environment.around, Environment.beside])
+def test_one_that_is_made_elsewhere_is_as_if_it_were_made_here(
+    make: Callable[..., Environments],
+    launcher: Pretending,
+    directory: Path,
+    way: Callable[[Environment, Program], Program],
+) -> None:
+    recipe, code = Recipe(packages=("below",), variables={"A": "b", "C": "d"}), directory / "opt_ml" / "code"
+    code.mkdir(parents=True)
+    (code / "requirements.txt").write_text("above")
+    program = Program(module="m", arguments=("a",), environment={"A": "own"}, readable=("/further",))
+    ordered = make(elsewhere=True).ready(recipe, directory, code=code)
+    assert not launcher.programs and not (directory.parent / "environments").exists()
+    sent = asdict(way(Environment.read(json.loads(json.dumps(asdict(ordered)))), program))
+    received = Program.read(json.loads(json.dumps(sent)))
+    completed = make().complete(received, directory, lambda: False)
+    assert completed == way(make().ready(recipe, directory, code=code), program)
+    assert make().complete(completed, directory, lambda: False) == completed
 
 
 def test_what_cannot_be_installed_is_told_and_leaves_nothing(

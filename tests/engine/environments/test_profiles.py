@@ -93,5 +93,5 @@ def test_the_servers_own_python_is_taken_where_it_will_do() -> None:
 
 
 def test_a_python_that_is_not_here_is_named() -> None:
-    with pytest.raises(Unfit, match=r"Python 2\.0 or 3\.99 is not on this machine"):
+    with pytest.raises(Unfit, match=r"Python 2\.0 or 3\.99 is not on the machine"):
         pythons.find(["2.0", "3.99"])

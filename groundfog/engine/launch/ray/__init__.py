@@ -50,6 +50,10 @@ class Cluster:
     sandbox: str = "auto"
     limits: Limits = field(default_factory=Limits)
     """Shares are of the node's memory and disk."""
+    environments: str = "~/.groundfog/environments"
+    """Where a node keeps those that it makes: beside this folder, in one named after the node too."""
+    environments_room: int = 20 * 10**9
+    """Bytes of those that nobody uses."""
     modules: tuple[str, ...] = ()
     """Folders of Python modules that programs may import, at the same place on every node."""
 
@@ -124,6 +128,7 @@ class Ray:
                 "store": dict(self._store(f"{directory.name}-node")),
                 "sandbox": self._cluster.sandbox,
                 "limits": asdict(self._cluster.limits),
+                "environments": {"folder": self._cluster.environments, "room": self._cluster.environments_room},
                 "modules": self._cluster.modules,
                 "word": secrets.token_hex(WORD // 2),
             }

@@ -5,7 +5,6 @@ not know to be done: every method may be called twice.
 import json
 import os
 import shutil
-import socket
 import stat
 import subprocess
 import sys
@@ -17,14 +16,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from groundfog.engine.channels import Interrupted, feed
-from groundfog.engine.channels.filling import fill
-from groundfog.engine.channels.remote import RemoteStore
-from groundfog.engine.errors import EngineError, Unfit
+from groundfog.engine.errors import EngineError
 from groundfog.engine.launch import Host, Program
 from groundfog.engine.launch.local import Local
 from groundfog.engine.launch.ray import parcels
 from groundfog.engine.launch.ray.door import NodeDoor
 from groundfog.engine.launch.ray.interface import interface_of
+from groundfog.engine.launch.ray.supplies import environments, fetch
 from groundfog.engine.launch.ray.window import Window, is_open
 from groundfog.engine.sandbox import Limits, Sandbox
 from groundfog.opt_ml.layout import Layout
@@ -108,8 +106,11 @@ class Node:
         return parcels.take(self._parcel, offset)
 
     def remove(self) -> None:
-        if self._local is not None and self._directory is not None:
-            self._local.remove(self._directory)
+        self._stopped = True
+        if self._local is not None:
+            # One for the program, and one in which pip may work.
+            for directory in (self._folder / "runs").iterdir():
+                self._local.remove(directory)
         if self._watch is not None:
             self._watch.kill()
         for opening in (self._door, self._window):
@@ -128,13 +129,15 @@ class Node:
             self._local = self._launcher(order)
             self._directory = directory = self._local.make()
             parcels.unwrap(self._parcel, self._layout.root, ())
-            self._fetch(directory, order)
+            self._keep_watch()
+            fetch(directory, order["input"], order["store"], self._is_stopped)
+            kept = environments(self._local, order["environments"], os.environ)
+            program = _here(Program.read(order["program"]), tuple(order["addresses"]))
+            program = kept.complete(program, directory, self._is_stopped)
             if self._stopped:
                 self._local.stop(directory)
-            program = _here(Program.read(order["program"]), tuple(order["addresses"]))
             if program.addresses:
                 _name_interface(self._layout, program.addresses[program.hosts.index(program.host)])
-            self._keep_watch(directory)
             self._local.start(directory, program)
         except Interrupted:
             self._not_to_be = News(host=_ended("stopped", 143))
@@ -142,18 +145,6 @@ class Node:
             self._not_to_be = News(host=_ended("input", 1), failure=str(refused))
         except Exception as failed:
             self._not_to_be = News(host=Host(phase="lost"), failure=f"{type(failed).__name__}: {failed}")
-
-    def _fetch(self, directory: Path, order: dict[str, Any]) -> None:
-        """The channels. Raises Interrupted, and Unfit with what the user can put right."""
-        if order["input"] is None:
-            return
-        wanted, store, layout = feed.Feed.parse(order["input"]), order["store"], Layout(directory / "opt_ml")
-        source = RemoteStore(store)
-        for channel in wanted.channels:
-            if channel.mode != "Pipe":
-                folder = layout.channel(channel.name)
-                fill(source, channel, folder, link=False, share=wanted.share, interrupted=lambda: self._stopped)
-        feed.order_feed(directory, wanted.channels, {"s3": store}, wanted.share)
 
     def _launcher(self, order: dict[str, Any]) -> Local:
         if order["store"].get("url") and order["sandbox"] != "none":
@@ -166,19 +157,23 @@ class Node:
         )
         return Local(self._folder / "runs", sandbox=sandbox)
 
-    def _keep_watch(self, directory: Path) -> None:
-        """Somebody who is still there to end the program when this process is killed."""
+    def _is_stopped(self) -> bool:
+        return self._stopped
+
+    def _keep_watch(self) -> None:
+        """Somebody who is still there to end what runs when this process is killed."""
         self._watch = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_WATCH), str(directory / "lock"), str(self._folder)],
+            [sys.executable, "-I", "-S", str(_WATCH), str(self._folder)],
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
 
     def _news(self, offset: int) -> News:
+        if self._local is None or self._directory is None:
+            return self._not_to_be or News(host=Host(phase="starting"))
         if self._not_to_be is not None:
-            return self._not_to_be
-        if self._local is None or self._directory is None or not (self._directory / "order.json").exists():
-            return News(host=Host(phase="starting"))
+            return replace(self._not_to_be, lines=_from(self._directory / "log", offset))
+        # In this order: what it says before its end is not missed.
         host = self._local.poll(self._directory)
         lines = _from(self._directory / "log", offset)
         return News(host=host, lines=lines, failure=feed.failure(self._directory), port=self._port())
@@ -206,12 +201,7 @@ def _ended(because: Literal["stopped", "input"], exit_code: int) -> Host:
 
 
 def _here(program: Program, addresses: tuple[str, ...]) -> Program:
-    """With the GPUs that Ray has given it, and the job's other hosts elsewhere. Raises Unfit."""
-    if program.python and not Path(program.python).exists():
-        raise Unfit(
-            f"The environment {program.python} is not on the node {socket.gethostname()}. "
-            "Let the setting environments name a folder that all machines share."
-        )
+    """With the GPUs that Ray has given it, and the job's other hosts elsewhere."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     more = {} if given is None else {"CUDA_VISIBLE_DEVICES": given}
     return replace(program, environment={**more, **program.environment}, neighbour="", addresses=addresses)

@@ -12,7 +12,6 @@ DIRECTORY/network.
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -23,20 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 # What lies beside this file is found by its own name, so that nothing above it is loaded.
 if TYPE_CHECKING:
-    from groundfog.engine.launch.agent.network import cables
+    from groundfog.engine.launch.agent.network import hub as hubs
     from groundfog.engine.launch.agent.network.forwarder import Forwarder
 else:
-    import cables
+    import hub as hubs
     from forwarder import Forwarder
 
-PATIENCE = 60.0
-"""Seconds for which a host waits for all the others: the server that starts them may be killed meanwhile."""
-_COMPLETE = "complete"
-"""A link in the hub that says that all cables have been there."""
-_NEWUSER, _NEWNET = 0x10000000, 0x40000000
+_NEWUSER = 0x10000000
 _PDEATHSIG = 1
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main(directory: str, wish: dict[str, Any]) -> None:
@@ -44,14 +37,15 @@ def main(directory: str, wish: dict[str, Any]) -> None:
     neighbour = _neighbour(wish["neighbour"]) if wish["neighbour"] else None
     if os.geteuid():
         _enter_user_namespace(neighbour)
-    hub = _plug_in(neighbour, wish["number"], wish["count"])
-    _libc.prctl(_PDEATHSIG, signal.SIGKILL)
+    plugged = os.open(f"/proc/{neighbour['pid']}/fd/{neighbour['hub']}", os.O_RDONLY) if neighbour else None
+    hub = hubs.plug_in(plugged, wish["number"], wish["count"])
+    hubs.libc.prctl(_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != agent:
         return
     with socket.create_server(("127.0.0.1", wish["port"]), backlog=128) as listening:
         _write(f"{directory}/network", json.dumps({"pid": os.getpid(), "hub": hub}))
         if wish["count"] > 1:
-            _gather(hub, wish["count"])
+            hubs.gather(hub, wish["count"])
         print("ready", flush=True)  # noqa: T201  the agent reads it
         folder, door = os.path.split(wish["door"])
         os.chdir(folder or "/")  # a socket's path must be short
@@ -60,7 +54,7 @@ def main(directory: str, wish: dict[str, Any]) -> None:
 
 def _neighbour(directory: str) -> dict[str, int]:
     """What the first host's keeper wrote, once it has."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + hubs.PATIENCE
     while True:
         with contextlib.suppress(FileNotFoundError), open(f"{directory}/network") as file:
             found: dict[str, int] = json.load(file)
@@ -74,67 +68,13 @@ def _neighbour(directory: str) -> dict[str, int]:
 def _enter_user_namespace(neighbour: dict[str, int] | None) -> None:
     """Where an ordinary user may make networks. The job's first host makes it, as the same user; the others join."""
     if neighbour is not None:
-        _join(os.open(f"/proc/{neighbour['pid']}/ns/user", os.O_RDONLY))
+        hubs.call(hubs.libc.setns, os.open(f"/proc/{neighbour['pid']}/ns/user", os.O_RDONLY), 0)
         return
     user, group = os.geteuid(), os.getegid()
-    _call(_libc.unshare, _NEWUSER)
+    hubs.call(hubs.libc.unshare, _NEWUSER)
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
-
-
-def _plug_in(neighbour: dict[str, int] | None, number: int, count: int) -> int:
-    """Into the host's new network, with its cable in the hub. The descriptor that keeps the hub alive."""
-    if neighbour is None:
-        _call(_libc.unshare, _NEWNET)
-        hub = _here()
-        if count > 1:
-            cables.make("hub", "bridge")
-            cables.set_up("hub")
-    else:
-        hub = os.open(f"/proc/{neighbour['pid']}/fd/{neighbour['hub']}", os.O_RDONLY)
-    _call(_libc.unshare, _NEWNET)
-    mine, far_end = _here(), f"host-{number}"
-    cables.set_up("lo")
-    cables.make_cable(far_end, hub)
-    cables.add_address(number)
-    cables.set_up(cables.INTERFACE)
-    _join(hub)
-    cables.set_up(far_end, plugged_into="hub" if count > 1 else "")
-    _join(mine)
-    os.close(mine)
-    return hub
-
-
-def _gather(hub: int, count: int) -> None:
-    """Wait for the others, so that no host is done and gone, and the hub with it, before the last has come."""
-    mine, end = _here(), time.monotonic() + PATIENCE
-    _join(hub)
-    while not (names := {name for _, name in socket.if_nameindex()}) & {_COMPLETE}:
-        if names >= {f"host-{number}" for number in range(1, count + 1)}:
-            # It stays when the first of them leaves, for those who have not looked yet.
-            with contextlib.suppress(FileExistsError):
-                cables.make(_COMPLETE, "bridge")
-        elif time.monotonic() > end:
-            raise TimeoutError("Not all hosts of the job have come.")
-        else:
-            time.sleep(0.02)
-    _join(mine)
-    os.close(mine)
-
-
-def _here() -> int:
-    return os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-
-
-def _join(namespace: int) -> None:
-    _call(_libc.setns, namespace, 0)
-
-
-def _call(function: Any, *arguments: int) -> None:
-    if function(*arguments):
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))
 
 
 def _write(name: str, text: str) -> None:
