@@ -176,7 +176,7 @@ class Seq2Seq(Translator):
         """The model as ONNX graphs, with vocabularies and a program that translates without torch and Groundfog."""
         from .export.writing import export_onnx
 
-        export_onnx(self, folder)
+        export_onnx(self, [self], folder)
 
     @classmethod
     def load(cls, folder: Path | str) -> "Seq2Seq":

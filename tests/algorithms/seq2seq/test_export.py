@@ -4,6 +4,7 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from groundfog.algorithms.seq2seq import InputFault, Seq2Seq, Vocabulary
-from groundfog.algorithms.seq2seq.export.translate import Model
+from groundfog.algorithms.seq2seq import Ensemble, InputFault, Seq2Seq, Vocabulary
+from groundfog.algorithms.seq2seq.data.tokenizer import Tokenizers
+from groundfog.algorithms.seq2seq.export.translate import Model, Text
 from groundfog.algorithms.seq2seq.network.network import initialise
 
 Pairs = list[tuple[list[str], list[str]]]
 
 
-def assert_both_say_the_same(model: Seq2Seq, exported: Model, sources: list[list[str]]) -> None:
+def assert_both_say_the_same(model: Seq2Seq | Ensemble, exported: Model, sources: list[list[str]]) -> None:
     ours = model.translate(sources, beam_size=1, attention=True)
     for one, (tokens, score, attention) in zip(ours, exported.translate(sources), strict=True):
         assert tokens == one.tokens
@@ -76,6 +78,19 @@ def test_how_raw_text_becomes_tokens_goes_along(digits: Pairs, small: dict[str, 
     assert_both_say_the_same(model, Model(tmp_path), [list("123"), list("98765")])
 
 
+TEXTS = ["It's 30.", "  two  blanks ", "", "▁ and ￭!", "cafe\u0301 e\u0301.", "x_y 10km ...", "日本 3,5"]
+
+
+@pytest.mark.parametrize("kind", ["blank", "character", "word", "sentencepiece", "sentencepiece-bpe"])
+def test_raw_text_is_read_and_said_as_the_model_does(kind: str) -> None:
+    learnt = Tokenizers.learn(kind, [(text, text) for text in TEXTS], size=60)
+    text = Text(**json.loads(learnt.text())["source"])
+    for each in TEXTS:
+        tokens = learnt.source.split(each)
+        assert text.split(each) == tokens
+        assert text.join(tokens) == learnt.source.join(tokens)
+
+
 def test_what_is_missing_is_said(reverser: Seq2Seq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("groundfog.algorithms.seq2seq.export.writing.find_spec", lambda name: None)
     with pytest.raises(InputFault, match=r"pip install 'groundfog\[onnx\]'"):
@@ -127,6 +142,20 @@ def test_every_kind_of_network_can_be_exported(given: dict[str, Any], tokens: in
     exported = Model(tmp_path)
     assert_both_say_the_same(model, exported, sources)
     assert_both_say_the_same(model, exported, sources[:1])
+
+
+@pytest.mark.slow
+def test_an_ensemble_of_any_kinds_can_be_exported(untrained: Callable[..., Seq2Seq], tmp_path: Path) -> None:
+    members = [
+        untrained(1, max_seq_len_source=5),
+        untrained(2, encoder_type="cnn", decoder_type="transformer", cnn_num_hidden=4, transformer_model_size=8),
+        untrained(3, encoder_type="transformer", rnn_cell_type="gru", rnn_num_hidden=12, max_seq_len_target=9),
+    ]
+    ensemble = Ensemble(members)
+    ensemble.export_onnx(tmp_path)
+    sources = [text.split() for text in ["a b c", "d", "a a b b c d", "", "b a", "d d c c b b a a"]]
+    assert_both_say_the_same(ensemble, Model(tmp_path), sources)
+    assert_both_say_the_same(ensemble, Model(tmp_path), sources[:1])
 
 
 def _make_up_weights(model: Seq2Seq) -> None:

@@ -5,6 +5,7 @@
     translate    lines in, lines out, as they come
     evaluate     how often a model is right, and where it is not
     align        which part of a source a part of its target comes from
+    export       a model for programs that have neither Groundfog nor torch
 
 Each command is a file. `asking` has what they ask alike; `data` reads what is given and says what was assumed;
 `assumptions` has what is chosen where nobody says. Tensor libraries are imported when a command runs, not for its help.
@@ -14,6 +15,7 @@ import click
 
 from .align import align
 from .evaluate import evaluate
+from .export import export
 from .prepare import prepare
 from .train import train
 from .translate import translate
@@ -24,5 +26,5 @@ def seq2seq() -> None:
     """The commands; `groundfog.cli` has the help."""
 
 
-for _command in (prepare, train, translate, evaluate, align):
+for _command in (prepare, train, translate, evaluate, align, export):
     seq2seq.add_command(_command)

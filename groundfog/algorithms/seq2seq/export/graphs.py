@@ -1,13 +1,16 @@
 """The two graphs of an exported model as modules whose arguments and results are tensors alone.
 
+They are of one network, or of several that say one target together, as search/ensemble.py does it.
+
 Kinds of decoders differ in what they remember and what their state is made of; both are trees of tensors. A graph of
 ONNX takes and returns tensors with names, so a tree becomes the list of its leaves, each named by its way: the output
-of an LSTM's first layer is state.layers.0.0.
+of the first network's first LSTM layer is state.0.layers.0.0.
 
-Letters: B sources   S source positions   V vocabulary
+Letters: B sources   S source positions   V vocabulary   N networks
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -22,19 +25,24 @@ from .recurrent import RecurrentEncoder
 
 
 class EncoderGraph(nn.Module):
-    def __init__(self, network: Network) -> None:
+    def __init__(self, networks: Sequence[Network]) -> None:
         super().__init__()
-        encoder = network.encoder
-        self.encoder = RecurrentEncoder(encoder) if isinstance(encoder, Encoder) else encoder
-        self.decoder = network.decoder
+        encoders = [network.encoder for network in networks]
+        self.encoders: Any = nn.ModuleList(
+            RecurrentEncoder(one) if isinstance(one, Encoder) else one for one in encoders
+        )
+        self.decoders: Any = nn.ModuleList(network.decoder for network in networks)
         self.wanted: list[str] | None = None
         """Names of the leaves that are returned; None for all."""
 
     def begin(self, source: Tensor, lengths: Tensor) -> dict[str, Any]:
-        """The decoder's memory and its first state."""
+        """The decoders' memories and their first states."""
         told = Source(source.t(), lengths, ragged=True)
-        encoded = self.encoder(told)
-        return {"memory": self.decoder.remember(encoded, told), "state": self.decoder.first_state(encoded, told)}
+        members = [(decoder, encoder(told)) for decoder, encoder in zip(self.decoders, self.encoders, strict=True)]
+        return {
+            "memory": tuple(decoder.remember(encoded, told) for decoder, encoded in members),
+            "state": tuple(decoder.first_state(encoded, told) for decoder, encoded in members),
+        }
 
     def forward(self, source: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
         """source [B, S], lengths [B] -> leaves of memory and state."""
@@ -46,14 +54,14 @@ class StepGraph(nn.Module):
     barred: Tensor
     """[V]: what is never said."""
 
-    def __init__(self, network: Network, begun: dict[str, Any]) -> None:
-        """`begun`: a memory and a state, whatever they are of."""
+    def __init__(self, networks: Sequence[Network], begun: dict[str, Any]) -> None:
+        """`begun`: memories and states, whatever they are of."""
         super().__init__()
-        self.decoder = network.decoder
+        self.decoders: Any = nn.ModuleList(network.decoder for network in networks)
         self.wanted = list(dict(leaves(begun)))
         """Names of the leaves that are told and returned. The others have to be of no effect."""
         self._begun = begun
-        barred = torch.zeros(network.decoder.output.out_features, dtype=torch.bool)
+        barred = torch.zeros(networks[0].decoder.output.out_features, dtype=torch.bool)
         barred[[PAD, BEGIN]] = True
         self.register_buffer("barred", barred)
 
@@ -64,10 +72,16 @@ class StepGraph(nn.Module):
     def forward(self, token: Tensor, *told: Tensor) -> tuple[Tensor, ...]:
         """token [B], leaves of memory and state -> log probabilities [B, V], attention [B, S], the next state's."""
         begun = rebuilt(self._begun, dict(zip(self.wanted, told, strict=True)))
-        scores, state, weights = self.decoder.step(token, begun["state"], begun["memory"])
-        said = torch.log_softmax(scores.masked_fill(self.barred, -torch.inf), 1)
-        after = dict(leaves({"state": state}))
-        return said, weights[:, 0], *(after[name] for name in self.states)
+        steps = [
+            decoder.step(token, state, memory)
+            for decoder, state, memory in zip(self.decoders, begun["state"], begun["memory"], strict=True)
+        ]
+        scores, states, weights = zip(*steps, strict=True)
+        said = torch.log_softmax(torch.stack(scores).masked_fill(self.barred, -torch.inf), 2)  # [N, B, V]
+        mean = torch.logsumexp(said, 0) - math.log(len(scores))
+        after = dict(leaves({"state": states}))
+        looked = torch.stack(weights)[:, :, 0].mean(0)
+        return mean, looked, *(after[name] for name in self.states)
 
 
 def leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:

@@ -2,16 +2,23 @@
 
     python translate.py < sources.txt > targets.txt
 
-A source on each line, its tokens with blanks between them, and so are the targets. As a module:
+A source on each line, and so are the targets: raw text where tokenizer.json says how it becomes tokens (SentencePiece's
+need the package sentencepiece), else tokens with blanks between them. As a module:
 
     model = Model(".")
     [(tokens, score, attention)] = model.translate([["C", "A", "R"]])
+    [(tokens, score, attention)] = model.translate([model.source.split("raw text")])
+    model.target.join(tokens)
 """
 
+import base64
 import json
+import re
 import sys
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -20,6 +27,36 @@ PAD, UNKNOWN, BEGIN, END = range(4)
 
 Target = tuple[list[str], float, np.ndarray]
 """Its tokens, their mean log probability, and the attention: a row for each of them, a column for each source token."""
+
+
+class Text:
+    """What text on one side is made of: blank, character, word, sentencepiece or sentencepiece-bpe."""
+
+    def __init__(self, kind: str, model: str = "") -> None:
+        self.kind = kind
+        if model:
+            import sentencepiece
+
+            self.pieces: Any = sentencepiece.SentencePieceProcessor(model_proto=base64.b64decode(model))
+
+    def split(self, text: str) -> list[str]:
+        if self.kind == "blank":
+            return text.split()
+        composed = unicodedata.normalize("NFC", text).replace("▁", "_").replace("￭", "■")
+        text = " ".join(composed.split())
+        if self.kind == "character":
+            return list(text.replace(" ", "▁"))
+        if self.kind == "word":
+            found = re.finditer(r"[^\W\d_]+|\S", text)
+            return ["￭" * (text[: each.start()][-1:] not in ("", " ")) + each[0] for each in found]
+        return list(self.pieces.encode(text, out_type=str))
+
+    def join(self, tokens: Sequence[str]) -> str:
+        if self.kind == "blank":
+            return " ".join(tokens)
+        if self.kind == "word":
+            return "".join(f" {token}" for token in tokens).replace(" ￭", "").strip()
+        return " ".join("".join(tokens).replace("▁", " ").split())
 
 
 class Model:
@@ -36,6 +73,9 @@ class Model:
         config = json.loads((folder / "config").read_text(encoding="utf-8"))
         self.longest_source, self.longest = config["max_seq_len_source"], config["max_seq_len_target"]
         self.ids = json.loads((folder / "vocab.src.json").read_text(encoding="utf-8"))
+        tokenizer = folder / "tokenizer.json"
+        sides = json.loads(tokenizer.read_text(encoding="utf-8")) if tokenizer.exists() else {}
+        self.source, self.target = (Text(**sides.get(side, {"kind": "blank"})) for side in ("source", "target"))
         target_ids = json.loads((folder / "vocab.trg.json").read_text(encoding="utf-8"))
         self.tokens = sorted(target_ids, key=target_ids.get)
 
@@ -87,7 +127,7 @@ class Model:
 
 if __name__ == "__main__":
     model = Model(Path(__file__).parent)
-    lines = [line.split() for line in sys.stdin]
+    lines = [model.source.split(line) for line in sys.stdin]
     for start in range(0, len(lines), 64):
         for tokens, *_ in model.translate(lines[start : start + 64]):
-            sys.stdout.write(" ".join(tokens) + "\n")
+            sys.stdout.write(model.target.join(tokens) + "\n")

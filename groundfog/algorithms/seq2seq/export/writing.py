@@ -1,4 +1,4 @@
-"""From a model to the folder of its ONNX graphs.
+"""From a model, or several, to the folder of the ONNX graphs.
 
 Which axes of a tensor are as long as there are sources, source positions or tokens said is found by trying: what
 changes from one example to another is such an axis.
@@ -8,7 +8,7 @@ import json
 import logging
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -27,6 +27,7 @@ from .graphs import EncoderGraph, StepGraph, leaves
 
 if TYPE_CHECKING:
     from ..model import Seq2Seq
+    from ..search.translation import Translator
 
 ENCODER, STEP = "encoder.onnx", "decoder_step.onnx"
 _BESIDE = {"translate.py": "translate.py", "folder.md": "README.md"}
@@ -35,28 +36,37 @@ Named = dict[str, Tensor]
 Axes = dict[int, torch.export.Dim]
 
 
-def export_onnx(model: "Seq2Seq", folder: Path | str) -> None:
-    """:raises InputFault: what writes ONNX is not installed."""
+def export_onnx(translator: "Translator", members: Sequence["Seq2Seq"], folder: Path | str) -> None:
+    """What `translator` says, which has the networks of `members`.
+
+    :raises InputFault: what writes ONNX is not installed.
+    """
     if not all(find_spec(package) for package in ("onnx", "onnxscript")):
         raise InputFault("ONNX is written by packages that are not installed: pip install 'groundfog[onnx]'")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    source, target = model.vocabularies
-    network = Network(model.hyperparameters, len(source), len(target))
-    network.load_state_dict(model.network.state_dict())
+    source, target = translator.vocabularies
     with _as_export_needs_it():
-        _write_graphs(network.eval(), len(source), folder)
+        _write_graphs([_copy(model) for model in members], len(source), folder)
     texts = {
-        "config": json.dumps(asdict(model.hyperparameters), indent=2) + "\n",
+        "config": json.dumps(asdict(translator.hyperparameters), indent=2) + "\n",
         "vocab.src.json": source.text(),
         "vocab.trg.json": target.text(),
     }
-    if model.tokenizers.raw:
-        texts[TOKENIZER_FILE] = model.tokenizers.text()
+    if translator.tokenizers.raw:
+        texts[TOKENIZER_FILE] = translator.tokenizers.text()
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     for name, there in _BESIDE.items():
         shutil.copyfile(Path(__file__).with_name(name), folder / there)
+
+
+def _copy(model: "Seq2Seq") -> Network:
+    """On the CPU, with parameters of its own."""
+    source, target = model.vocabularies
+    network = Network(model.hyperparameters, len(source), len(target))
+    network.load_state_dict(model.network.state_dict())
+    return network.eval()
 
 
 @contextmanager
@@ -74,15 +84,15 @@ def _as_export_needs_it() -> Iterator[None]:
         log.setLevel(level)
 
 
-def _write_graphs(network: Network, tokens: int, folder: Path) -> None:
-    graph = EncoderGraph(network)
+def _write_graphs(networks: Sequence[Network], tokens: int, folder: Path) -> None:
+    graph = EncoderGraph(networks)
     batch, positions, spoken = (torch.export.Dim(name) for name in ("batch", "source_length", "spoken"))
     example = _source(3, 5, tokens)
     begun = dict(leaves(graph.begin(*example)))
     others = {batch: _source(2, 5, tokens), positions: _source(3, 7, tokens)}
     axes = _axes(begun, {each: dict(leaves(graph.begin(*other))) for each, other in others.items()})
 
-    step = StepGraph(network, graph.begin(*example))
+    step = StepGraph(networks, graph.begin(*example))
     token = torch.full((3,), BEGIN)
     # Two tokens are said already, so that no length of the example is 0 or 1, which would be taken for all there is.
     before = _after(step, token, begun)

@@ -67,6 +67,12 @@ class Ensemble(Translator):
             model.save(Path(folder) / name)
         write_text(Path(folder) / FILE, json.dumps({"version": VERSION, "models": names}, indent=2) + "\n")
 
+    def export_onnx(self, folder: Path | str) -> None:
+        """All members in the ONNX graphs of one model, with vocabularies and a program that translates without us."""
+        from ..export.writing import export_onnx
+
+        export_onnx(self, self.models, folder)
+
     @classmethod
     def load(cls, folder: Path | str) -> "Ensemble":
         """:raises InputFault: the folder holds no ensemble of ours, or not a whole one."""

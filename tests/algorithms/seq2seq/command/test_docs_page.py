@@ -12,10 +12,11 @@ LESS = "--size small --max-num-batches 2 --beam-size 1 --max-seq-len-target 30"
 def test_the_pages_shell_runs(tmp_path: Path) -> None:
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "seq2seq.md").read_text(), re.DOTALL)
     script = "set -e -o pipefail\n" + "".join(blocks)
-    assert script.count("groundfog seq2seq") == 9
+    assert script.count("groundfog seq2seq") == 10
     script = re.sub(r"(groundfog seq2seq train \S+)", rf"\1 {LESS}", script)
     script = script.replace("groundfog seq2seq", f"{sys.executable} -m groundfog seq2seq")
     script = script.replace("python benchmarks", f"{sys.executable} {ROOT}/benchmarks")
+    script = script.replace("python pairs-onnx", f"{sys.executable} -I pairs-onnx")
     script = re.sub(r"grammar\.py \d+", "grammar.py 60", script)
     ran = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
