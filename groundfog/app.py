@@ -37,8 +37,8 @@ from groundfog.wire.request import Message, Receive
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 """What uvicorn runs: https://asgi.readthedocs.io"""
 
-DOOR = "server.sock"
-"""In home: where the server listens too, for programs that have no other way to it."""
+DOOR = Path("door", "server.sock")
+"""In home: where the server listens too, for programs that have no other way to it. Containers find its folder."""
 OWNER = "groundfog"
 """The role in whose name the owner's key pair speaks: the SageMaker SDK wants its caller to be a role."""
 
@@ -98,7 +98,7 @@ def _local(settings: Settings, url: str, keys: KeyStore) -> Local:
     limits = _limits(settings)
     containers = None
     if settings.launcher == "container":
-        containers = Containers.found(limits.processes, limits.most_memory)
+        containers = Containers.found(settings.around(), most_processes=limits.processes, most_bytes=limits.most_memory)
     return Local(
         settings.home / "runs",
         sandbox=Sandbox(settings.sandbox, door=door, limits=limits, containers=containers),
@@ -131,7 +131,7 @@ def _ray(settings: Settings, url: str, keys: KeyStore) -> Ray:
             address=settings.ray_address,
             sandbox=settings.sandbox,
             limits=_limits(settings),
-            environments=settings.environments or Cluster.environments,
+            environments=settings.environments,
             environments_room=int(settings.environments_room * 1e9),
         ),
         passes=_Passes(keys, reached, settings.region),
@@ -176,11 +176,12 @@ def owned(home: Path) -> Iterator[None]:
 @contextmanager
 def door(home: Path) -> Iterator[socket.socket]:
     """Where programs in networks of their own reach the server, and the next server over this home after it."""
-    folder = os.open(home, os.O_PATH | os.O_CLOEXEC)
+    (home / DOOR).parent.mkdir(mode=0o700, exist_ok=True)
+    folder = os.open((home / DOOR).parent, os.O_PATH | os.O_CLOEXEC)
     (home / DOOR).unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listening:
         # By way of the folder's descriptor: the path of a socket must be short.
-        listening.bind(f"/proc/self/fd/{folder}/{DOOR}")
+        listening.bind(f"/proc/self/fd/{folder}/{DOOR.name}")
         os.close(folder)
         (home / DOOR).chmod(0o600)
         listening.listen(2048)

@@ -41,7 +41,7 @@ def ended(sagemaker, name: str):
         job = sagemaker.describe_training_job(TrainingJobName=name)
         return job if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped") else None
 
-    return wait_until(ask, f"{name} did not end")
+    return wait_until(ask, f"{name} did not end", 120)
 
 
 def in_phase(sagemaker, name: str, phase: str) -> None:

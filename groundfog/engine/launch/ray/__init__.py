@@ -50,8 +50,8 @@ class Cluster:
     sandbox: str = "auto"
     limits: Limits = field(default_factory=Limits)
     """Shares are of the node's memory and disk."""
-    environments: str = "~/.groundfog/environments"
-    """Where a node keeps those that it makes: beside this folder, in one named after the node too."""
+    environments: str = ""
+    """Where a node keeps those that it makes: beside this folder, in one named after the node too; empty: at home."""
     environments_room: int = 20 * 10**9
     """Bytes of those that nobody uses."""
     modules: tuple[str, ...] = ()

@@ -55,7 +55,7 @@ class Node:
         self._window: Window | None = None
         self._word = ""
         self._watch: subprocess.Popen[bytes] | None = None
-        self._begun = self._stopped = False
+        self._begun = self._started = self._stopped = False
         self._not_to_be: News | None = None
         """What there is to say of a program that was not started."""
 
@@ -139,6 +139,7 @@ class Node:
             if program.addresses:
                 _name_interface(self._layout, program.addresses[program.hosts.index(program.host)])
             self._local.start(directory, program)
+            self._started = True
         except Interrupted:
             self._not_to_be = News(host=_ended("stopped", 143))
         except EngineError as refused:
@@ -169,14 +170,15 @@ class Node:
         )
 
     def _news(self, offset: int) -> News:
+        news = self._not_to_be or News(host=Host(phase="starting"))
         if self._local is None or self._directory is None:
-            return self._not_to_be or News(host=Host(phase="starting"))
-        if self._not_to_be is not None:
-            return replace(self._not_to_be, lines=_from(self._directory / "log", offset))
-        # In this order: what it says before its end is not missed.
-        host = self._local.poll(self._directory)
-        lines = _from(self._directory / "log", offset)
-        return News(host=host, lines=lines, failure=feed.failure(self._directory), port=self._port())
+            return news
+        # While it is being started, an order without an agent is not a lost host.
+        if self._started:
+            host = self._local.poll(self._directory)
+            news = News(host=host, failure=feed.failure(self._directory), port=self._port())
+        # After its phase: what it says before its end is not missed.
+        return replace(news, lines=_from(self._directory / "log", offset))
 
     def _port(self) -> int:
         if self._window is None and is_open(self._layout.socket):

@@ -14,6 +14,8 @@ from groundfog.engine.environments.profiles import Profiles
 from groundfog.engine.launch.local import Local
 from groundfog.opt_ml.layout import Layout
 
+_AT_HOME = "~/.groundfog/environments"
+
 
 def fetch(
     directory: Path, ordered: Mapping[str, Any] | None, store: Mapping[str, str], interrupted: Callable[[], bool]
@@ -32,7 +34,7 @@ def fetch(
 def environments(launcher: Local, kept: Mapping[str, Any], around: Mapping[str, str]) -> Environments:
     """This machine's. `kept` says where and how many: even in a folder that all machines share, each has its own.
     `around` are the variables of this process, for pip."""
-    folder = Path(kept["folder"]).expanduser()
+    folder = Path(kept["folder"] or _AT_HOME).expanduser()
     return Environments(
         folder.with_name(f"{folder.name}.{socket.gethostname()}"),
         launcher,
