@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -58,6 +59,22 @@ async def test_a_name_is_taken_until_its_endpoint_is_gone(house: House) -> None:
     await house.endpoints.until_settled("mirror")
     await house.create_and_wait(house.variant("b"))
     assert await house.say("x") == "b-x"
+
+
+async def test_an_endpoint_is_not_said_to_be_gone_before_its_name_is_free(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.create_and_wait(house.variant("a"))
+    delete = house.resources.delete
+
+    def delete_slowly(kind: str, name: str) -> None:
+        time.sleep(0.2)
+        delete(kind, name)
+
+    monkeypatch.setattr(house.resources, "delete", delete_slowly)
+    await asyncio.to_thread(house.endpoints.delete, "mirror")
+    await house.endpoints.until_settled("mirror")
+    await house.create_and_wait(house.variant("b"))
 
 
 async def test_an_endpoint_that_is_being_created_can_be_neither_asked_nor_changed(house: House) -> None:

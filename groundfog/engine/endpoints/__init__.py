@@ -114,9 +114,13 @@ class Endpoints:
     def create(self, name: str, deployment: Deployment, tags: dict[str, str]) -> Resource:
         """Raises Taken."""
         document: Document = {"running": None, "wanted": deployment.to_json(), "failure": None, "replicas": []}
-        endpoint = self._resources.add("endpoint", name, document, status="Creating", tags=tags)
-        self._look_after(endpoint)
-        return endpoint
+
+        def add() -> Resource:
+            endpoint = self._resources.add("endpoint", name, document, status="Creating", tags=tags)
+            self._look_after(endpoint)
+            return endpoint
+
+        return self._in_turn(add)
 
     def update(self, name: str, deployment: Deployment) -> Resource:
         """Beside the running deployment, then instead of it. Raises Missing, and Busy unless it is in service."""
@@ -217,15 +221,21 @@ class Endpoints:
     def _change(
         self, name: str, change: Callable[[Document], Document], status: str, only_from: Collection[str]
     ) -> Resource:
-        """On the supervising loop, so that row and supervisor change together."""
-        assert self._loop is not None, "start() comes first"
-
-        async def apply() -> Resource:
+        def apply() -> Resource:
             changed = self._resources.change("endpoint", name, change, status=status, only_from=only_from)
             self._live[name].look(status)
             return changed
 
-        return asyncio.run_coroutine_threadsafe(apply(), self._loop).result()
+        return self._in_turn(apply)
+
+    def _in_turn(self, do: Callable[[], Resource]) -> Resource:
+        """On the supervising loop, so that row and supervisor change together."""
+        assert self._loop is not None, "start() comes first"
+
+        async def turn() -> Resource:
+            return do()
+
+        return asyncio.run_coroutine_threadsafe(turn(), self._loop).result()
 
     def _look_after(self, endpoint: Resource) -> None:
         assert self._loop is not None, "start() comes first"

@@ -121,9 +121,9 @@ class Supervisor:
         self._clear_out([])
         while self._leaving:
             await asyncio.wait(self._leaving)
-        # Off the list before the name is free, or its next owner would be taken off.
-        self._gone(self.name)
+        # In one turn: the name's next owner comes onto the list when we are off it, and is told so no sooner.
         self._house.resources.delete("endpoint", self.name)
+        self._gone(self.name)
         self._over = True
 
     def _fill_seats(self, deployment: Deployment, *, keep: bool = True) -> list[Seat]:
