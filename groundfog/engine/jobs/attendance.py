@@ -1,4 +1,4 @@
-"""What is seen to while the hosts of a job run, and once more when they have ended: metrics and mirrors."""
+"""What is seen to while the hosts of a job run, and once more when they have ended: metrics, gauges and mirrors."""
 
 import logging
 import threading
@@ -10,13 +10,13 @@ from groundfog.engine.errors import Missing, Unfit
 from groundfog.engine.jobs.documents import job_of
 from groundfog.engine.jobs.hosts import Hosts
 from groundfog.engine.logs import Logs
-from groundfog.engine.measurements import Measurements
+from groundfog.engine.measurements import Gauge, Measurements
 from groundfog.engine.metrics import FinalMetric, MetricReader
 from groundfog.engine.mirrors import Mirroring
 from groundfog.engine.objects import Objects
 from groundfog.engine.resources import Resource
 
-_METRICS_EVERY, _MIRRORS_EVERY = 0.5, 2.0
+_METRICS_EVERY, _GAUGES_EVERY, _MIRRORS_EVERY = 0.5, 2.0, 2.0
 """Seconds between two rounds, the mirrors' long enough that a file which is being written is not taken to rest."""
 
 _log = logging.getLogger(__name__)
@@ -32,7 +32,8 @@ class Attendants:
     closing: threading.Event
 
     def attend(self, resource: Resource, hosts: Hosts) -> "Attendance":
-        return Attendance(self.closing, self._reader(resource), hosts.mirrorings(self.objects))
+        mirrorings = hosts.mirrorings(self.objects)
+        return Attendance(self.closing, self._reader(resource), self._gauges(resource, hosts), mirrorings)
 
     def _reader(self, resource: Resource) -> MetricReader | None:
         job = job_of(resource)
@@ -41,6 +42,14 @@ class Attendants:
         return MetricReader(
             self.logs, self.measurements, job.metrics, group=job.log_group, job=resource.name, since=resource.created
         )
+
+    def _gauges(self, resource: Resource, hosts: Hosts) -> list[Gauge]:
+        if not hosts.job.usage or self.measurements is None:
+            return []
+        return [
+            Gauge(directory, hosts.job.usage, (("Host", f"{resource.name}/{host}"),), self.measurements)
+            for host, directory in hosts.named
+        ]
 
 
 @dataclass
@@ -61,18 +70,26 @@ class Rounds:
 class Attendance:
     """Over one job. It goes on wherever an earlier server left off."""
 
-    def __init__(self, closing: threading.Event, reader: MetricReader | None, mirrorings: Sequence[Mirroring]) -> None:
-        self._closing, self._reader, self._mirrorings = closing, reader, mirrorings
-        self._metrics, self._mirrors = Rounds(_METRICS_EVERY), Rounds(_MIRRORS_EVERY)
+    def __init__(
+        self,
+        closing: threading.Event,
+        reader: MetricReader | None,
+        gauges: Sequence[Gauge],
+        mirrorings: Sequence[Mirroring],
+    ) -> None:
+        self._closing, self._reader, self._gauges, self._mirrorings = closing, reader, gauges, mirrorings
+        self._metrics, self._usage, self._mirrors = map(Rounds, (_METRICS_EVERY, _GAUGES_EVERY, _MIRRORS_EVERY))
 
     def look(self) -> None:
         """Returns at once where nothing is due."""
         self._metrics.due(self._read)
+        self._usage.due(self._gauge)
         self._mirrors.due(self._send)
 
     def last_look(self) -> tuple[FinalMetric, ...]:
         """The hosts have ended: nothing more will come. Raises Unfit where what they left cannot be kept."""
         self._read()
+        self._gauge()
         for mirroring in self._mirrorings:
             try:
                 mirroring.send(last=True, interrupted=self._closing.is_set)
@@ -85,6 +102,10 @@ class Attendance:
     def _read(self) -> None:
         if self._reader is not None:
             self._reader.look(self._closing.is_set)
+
+    def _gauge(self) -> None:
+        for gauge in self._gauges:
+            gauge.look()
 
     def _send(self) -> None:
         for mirroring in self._mirrorings:

@@ -48,6 +48,8 @@ class Job:
     log_group: str
     metrics: MetricDefinitions | None = None
     """What to look for in the log."""
+    usage: str = ""
+    """The namespace of the metrics that say what its hosts take of the machine; empty: none do."""
     max_wait: float | None = None
     """For a job whose hosts may be taken away: seconds from its creation until it must have ended."""
     mirrors: tuple[Mirror, ...] = ()

@@ -59,6 +59,8 @@ class Confined:
             **asdict(self),
             "max_seconds": program.max_seconds,
             "grace_seconds": program.grace_seconds,
+            # What runs in a container, its client has not started.
+            "measured": not program.image,
             "warm": handed_on if warm else None,
         }
 

@@ -17,7 +17,8 @@ from groundfog.wire.caller import Caller, Parameters
 
 LONGEST_SECONDS = 86400
 """MaxRuntimeInSeconds where the request names none."""
-_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+_GROUP = "/aws/sagemaker/TrainingJobs"
+"""Of log streams, and the namespace of what is measured."""
 _UNWRITTEN = (
     "MlflowConfig",
     "ModelPackageConfig",
@@ -84,7 +85,8 @@ def order(engine: Engine, caller: Caller, request: Parameters, name: str) -> Job
         bucket=bucket,
         prefix="/".join(part for part in (prefix.rstrip("/"), name, "output") if part),
         compress=output.get("CompressionType", "GZIP") == "GZIP",
-        log_group=_LOG_GROUP,
+        log_group=_GROUP,
+        usage=_GROUP,
         metrics=training_metrics.definitions(request["AlgorithmSpecification"], what.program, name),
         max_wait=request.get("StoppingCondition", {}).get("MaxWaitTimeInSeconds"),
         mirrors=training_storage.mirrors(request, name),

@@ -207,6 +207,13 @@ def by_host(*wishes: str) -> None:
     globals()[wish](*arguments)
 
 
+def compute(megabytes: str) -> None:
+    """Until it is asked to end, with so much in its memory."""
+    held = b"x" * (int(megabytes) << 20)
+    while held:
+        sum(range(100_000))
+
+
 def write(*files: str) -> None:
     """`name=text` into the model folder."""
     for file in files:

@@ -5,6 +5,7 @@ Standard library, and nothing of ours is imported but what lies beside this file
     process   how the program is started, asked to end, and killed
     lines     what the program writes, as lines with a time
     room      what the program may take of the machine
+    usage     what it does take: measured now and then
     network   what it may reach; a process of its own
     feeding   what writes the FIFOs of its Pipe channels; a process of its own
 
@@ -18,6 +19,7 @@ The directory is the agent's memory, and each file in it is whole or not there:
     log          `<milliseconds>\\t<line>`, standard output and error as they come
     stop         there once the program was asked to end
     network      which process keeps the host's network
+    usage        what the program takes of the machine: a line for each look
     feed.failure why its channels could not be fed any more, where the user can put that right
     exit.json    how it ended; without it and without the lock's holder, the host is lost
 """
@@ -39,11 +41,13 @@ if TYPE_CHECKING:
     from groundfog.engine.launch.agent import process, room
     from groundfog.engine.launch.agent.feeding import Feeder
     from groundfog.engine.launch.agent.lines import Lines
+    from groundfog.engine.launch.agent.usage import Meter
 else:
     import process
     import room
     from feeding import Feeder
     from lines import Lines
+    from usage import Meter
 
 _NETWORK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "network")
 _UNSTARTABLE = 126
@@ -131,6 +135,7 @@ class Agent:
         """Until the program has ended; returns why it was asked to, where it was."""
         limit, because, asked = _never(order["max_seconds"]), "", False
         patience, disk = _never(None), room.Disk(order["room"])
+        meter = Meter(order, disk)
         while program.poll() is None:
             now = time.monotonic()
             if not because and os.path.exists("stop"):
@@ -148,9 +153,11 @@ class Agent:
                 patience = _never(order["grace_seconds"])
             if now >= patience:
                 process.kill(program)
+            meter.look()
             waits_to_ask = (because or self.leaving) and not asked
-            self._turn(0.02 if waits_to_ask else max(0.0, min(1.0, limit - now, patience - now)))
+            self._turn(0.02 if waits_to_ask else max(0.0, min(1.0, limit - now, patience - now, meter.patience)))
         disk.close()
+        meter.close()
         # It may have ended because it took a pipe for read to its end.
         return "input" if not because and self._is_unfed() else because
 
