@@ -1,8 +1,9 @@
 // Rows times rows: C [M, N] = A [M, K] times the transpose of W [N, K], each number of C a dot product along K.
 //
 // PyTorch's layers keep their weights as W [N, K]. Reading them as they lie costs no packed copy, no second place in
-// memory, and nothing to bring up to date when they are learnt further. A tile of M_TILE rows of A by N_TILE rows of W
-// is in registers at a time, so that each vector that is loaded is used about five times.
+// memory, and nothing to bring up to date when they are learnt further. The sums of a tile, M_TILE rows of A by N_TILE
+// rows of W, are in registers, so that each vector that is loaded is used several times; and so many rows of A are taken
+// at a time as the second cache holds, each to meet all of W.
 //
 // Each dot product adds in an order that K alone decides. What one row of A comes to does therefore not depend, to the
 // last bit, on the rows beside it: a word has the same answer alone and among five hundred.
@@ -19,9 +20,11 @@
 namespace dots {
 
 #ifdef __AVX512F__
-constexpr int M_TILE = 5, N_TILE = 5;  // 25 sums, 5 rows of W and one of A in 32 registers
+constexpr int M_TILE = 5, N_TILE = 5;   // 25 sums, 5 rows of A and one of W in 32 registers
+constexpr long BYTES_OF_A = 768 << 10;  // at a time
 #else
-constexpr int M_TILE = 3, N_TILE = 3;  // 9 sums in 16 registers
+constexpr int M_TILE = 3, N_TILE = 4;  // 12 sums, 3 rows and one in 16
+constexpr long BYTES_OF_A = 288 << 10;
 #endif
 
 // Rows of floats, each at the start of a cache line, whose distance is no power of two: rows that lie 4096 bytes
@@ -65,8 +68,8 @@ class Grid {
 
 // The sums of four vectors' lanes, each added up in the same order.
 typedef float Four __attribute__((vector_size(16)));
-#ifdef __AVX512F__
 #define LANES_OF(...) __builtin_shufflevector(__VA_ARGS__)
+#ifdef __AVX512F__
 static inline Four sums(Floats a, Floats b, Floats c, Floats d) {
     const auto halves = [](Floats left, Floats right) {
         return LANES_OF(left, right, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30) +
@@ -79,10 +82,25 @@ static inline Four sums(Floats a, Floats b, Floats c, Floats d) {
         LANES_OF(each, each, 0, 1, 2, 3, 4, 5, 6, 7) + LANES_OF(each, each, 8, 9, 10, 11, 12, 13, 14, 15);
     return LANES_OF(eight, eight, 0, 1, 2, 3) + LANES_OF(eight, eight, 4, 5, 6, 7);
 }
-#undef LANES_OF
 #else
-static inline Four sums(Floats a, Floats b, Floats c, Floats d) { return Four{sum(a), sum(b), sum(c), sum(d)}; }
+static inline Four sums(Floats a, Floats b, Floats c, Floats d) {
+    const auto halves = [](Floats left, Floats right) {
+        return LANES_OF(left, right, 0, 8, 2, 10, 4, 12, 6, 14) + LANES_OF(left, right, 1, 9, 3, 11, 5, 13, 7, 15);
+    };
+    const Floats ab = halves(a, b), cd = halves(c, d);
+    const Floats each = LANES_OF(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13) + LANES_OF(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15);
+    return LANES_OF(each, each, 0, 1, 2, 3) + LANES_OF(each, each, 4, 5, 6, 7);
+}
 #endif
+#undef LANES_OF
+
+// Loaded once: left to itself, GCC reads the memory anew in each product, and then loading takes the longest.
+static inline Floats in_register(Floats values) {
+#ifdef __FMA__
+    asm("" : "+v"(values));
+#endif
+    return values;
+}
 
 struct Single {
     typedef float Number;
@@ -127,11 +145,11 @@ static void tile(
 ) {
     Floats total[M * N + 3] = {};
     const auto along = [&](auto piece) {
-        Floats right[N];
-        for (int n = 0; n < N; n++) right[n] = piece(w + n * w_pitch);
-        for (int m = 0; m < M; m++) {
-            const Floats left = piece(a + m * a_pitch);
-            for (int n = 0; n < N; n++) total[m * N + n] = Kind::add_product(total[m * N + n], left, right[n]);
+        Floats left[M];
+        for (int m = 0; m < M; m++) left[m] = in_register(piece(a + m * a_pitch));
+        for (int n = 0; n < N; n++) {
+            const Floats right = in_register(piece(w + n * w_pitch));
+            for (int m = 0; m < M; m++) total[m * N + n] = Kind::add_product(total[m * N + n], left[m], right);
         }
     };
     long k = 0;
@@ -178,10 +196,14 @@ static void multiply(
     const float* bias, bool add, float* c, long c_pitch
 ) {
     const auto at = [bias](long n) { return bias ? bias + n : nullptr; };
-    long n = 0;
-    for (; n + N_TILE <= N; n += N_TILE)
-        columns<Kind, N_TILE>(a, a_pitch, M, w + n * K, K, K, at(n), add, c + n, c_pitch);
-    for (; n < N; n++) columns<Kind, 1>(a, a_pitch, M, w + n * K, K, K, at(n), add, c + n, c_pitch);
+    const long most = std::max<long>(BYTES_OF_A / (K * sizeof *a) / M_TILE, 1) * M_TILE;
+    for (long m = 0; m < M; m += most, a += most * a_pitch, c += most * c_pitch) {
+        const long rows = std::min(M - m, most);
+        long n = 0;
+        for (; n + N_TILE <= N; n += N_TILE)
+            columns<Kind, N_TILE>(a, a_pitch, rows, w + n * K, K, K, at(n), add, c + n, c_pitch);
+        for (; n < N; n++) columns<Kind, 1>(a, a_pitch, rows, w + n * K, K, K, at(n), add, c + n, c_pitch);
+    }
 }
 
 }  // namespace dots
