@@ -61,6 +61,9 @@ class Forwarder:
         self._carry((_Way(inside, outside), _Way(outside, inside)))
 
     def _carry(self, ways: "tuple[_Way, _Way]") -> None:
+        # Both ends may have had news at once, and the first was the last.
+        if ways[0].source.fileno() < 0:
+            return
         try:
             for way in ways:
                 way.move()
