@@ -56,7 +56,7 @@ def server(tmp_path_factory):
     packages.server_close()
 
 
-def test_a_python_that_the_node_has_not_fails_the_job(client):
+def test_a_python_that_the_node_has_not_fails_the_job(client):  # noqa: F811
     job = ended(client, order(client, {"train.py": b""}, image="of-the-future:1"))
     assert job["FailureReason"].startswith("ClientError: Python 3.99 is not on the machine ")
 

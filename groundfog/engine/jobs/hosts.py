@@ -80,6 +80,7 @@ class Hosts:
             host=host,
             hosts=self.job.hosts,
             neighbour=first,
+            mirrored=tuple(mirror.folder for mirror in self.job.mirrors),
             # Nobody outside the job sees the directory's name, by which its hosts know each other.
             environment={**self.job.program.environment, SECRET: secret},
         )

@@ -41,6 +41,8 @@ class Program:
     `none`: the same, but without a key pair to ask it anything; `open`: whatever this machine reaches."""
     scratch_channels: tuple[str, ...] = ()
     """Channels in whose folders it may write, and then beside `config` and `data` too; they must hold no links."""
+    mirrored: tuple[str, ...] = ()
+    """Folders of the host's directory that are wanted while it runs, beside `opt_ml/checkpoints`."""
     host: str = "algo-1"
     """Its name, one of `hosts`."""
     hosts: tuple[str, ...] = ("algo-1",)

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from groundfog.engine.channels import Interrupted, feed
 from groundfog.engine.errors import EngineError
 from groundfog.engine.launch import Host, Program
 from groundfog.engine.launch.local import Local
-from groundfog.engine.launch.ray import parcels
+from groundfog.engine.launch.ray import changes, parcels
 from groundfog.engine.launch.ray.door import NodeDoor
 from groundfog.engine.launch.ray.interface import interface_of
 from groundfog.engine.launch.ray.supplies import environments, fetch
@@ -33,7 +34,7 @@ _WATCH = Path(__file__).with_name("watch.py")
 
 @dataclass(frozen=True, kw_only=True)
 class News:
-    """What has happened on a host. `saved` is another text whenever the checkpoints are others."""
+    """What has happened on a host. `saved` is another text whenever what is kept of it is another."""
 
     host: Host
     lines: bytes = b""
@@ -54,6 +55,8 @@ class Node:
         self._door: NodeDoor | None = None
         self._window: Window | None = None
         self._word = ""
+        self._kept: Sequence[str] = ()
+        self._taken: changes.Marks = {}
         self._watch: subprocess.Popen[bytes] | None = None
         self._begun = self._started = self._stopped = False
         self._not_to_be: News | None = None
@@ -91,15 +94,18 @@ class Node:
             news = self._news(offset)
             first = (news.host.phase == "running" and not began) or (news.port and not served)
             if first or news.lines or news.host.phase in ("exited", "lost") or time.monotonic() > end:
-                return (
-                    news if self._directory is None else replace(news, saved=parcels.changed(self._layout.checkpoints))
-                )
+                return replace(news, saved=changes.digest(self._directory, self._kept)) if self._directory else news
             time.sleep(_GLANCE)
 
-    def wrap(self, *names: str) -> None:
-        """Get these folders ready to be given back."""
-        layout = self._layout
-        parcels.wrap(layout.root, [layout.root / name for name in names], self._parcel)
+    def wrap(self, folders: Sequence[str]) -> None:
+        """Get these ready to be given back."""
+        assert self._directory is not None
+        parcels.wrap(self._directory, folders, self._parcel)
+
+    def wrap_changes(self, folders: Sequence[str], known: changes.Marks | None) -> changes.Marks:
+        """Of what is known, or else of what was taken, get ready what is another now. Returns what there is."""
+        assert self._directory is not None
+        return changes.wrap(self._directory, folders, self._taken if known is None else known, self._parcel)
 
     def give(self, offset: int) -> bytes:
         """Empty at the end."""
@@ -128,7 +134,9 @@ class Node:
             self._word = order["word"]
             self._local = self._launcher(order)
             self._directory = directory = self._local.make()
-            parcels.unwrap(self._parcel, self._layout.root, ())
+            parcels.unwrap(self._parcel, directory, ())
+            self._kept = changes.kept(order["program"])
+            self._taken = changes.marks(directory, self._kept)
             self._keep_watch()
             fetch(directory, order["input"], order["store"], self._is_stopped)
             kept = environments(self._local, order["environments"], os.environ)

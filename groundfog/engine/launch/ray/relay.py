@@ -18,7 +18,7 @@ from typing import Any
 import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
 
-from groundfog.engine.launch.ray import parcels
+from groundfog.engine.launch.ray import changes, parcels
 from groundfog.engine.launch.ray.desk import Desk
 from groundfog.engine.launch.ray.group import Group, give_up
 from groundfog.engine.launch.ray.mirror import Mirror, Order
@@ -36,7 +36,7 @@ _UNAVAILABLE = 30.0
 """Seconds in which a node that is out of reach may come back."""
 _PROMPT = 2.0
 """Seconds in which an actor answers, if a node has it."""
-_WRITTEN = ("model", "checkpoints", "output")
+_WRITTEN = ("opt_ml/model", "opt_ml/checkpoints", "opt_ml/output")
 
 _log = logging.getLogger("groundfog.relay")
 
@@ -102,7 +102,10 @@ class Seeing:
     def __init__(self, mirror: Mirror) -> None:
         self._mirror, self._order = mirror, mirror.order
         self._actor: Any = None
-        self._saved, self._saved_at = parcels.changed(mirror.layout.checkpoints), 0.0
+        self._kept = changes.kept(self._order["program"])
+        self._brought: changes.Marks | None = None
+        """What there was when changes were last brought home."""
+        self._saved, self._saved_at = "", 0.0
         self._parcel = mirror.directory / "parcel.tar"
         self._serving: asyncio.Server | None = None
 
@@ -118,7 +121,7 @@ class Seeing:
                 self._serving.close()
         ran = news.host.started != news.host.ended
         if ran and self._serving is None:
-            await self._bring_home(*_WRITTEN)
+            await self._bring_home(changes.outermost([*_WRITTEN, *self._kept]))
         self._mirror.end(to_json(news.host), news.failure)
 
     async def _place(self) -> Any:
@@ -149,9 +152,10 @@ class Seeing:
         return ()
 
     async def _send(self) -> None:
-        root = self._mirror.layout.root
-        folders = [Path(entry.path) for entry in os.scandir(root)]
-        await asyncio.to_thread(parcels.wrap, root, folders, self._parcel)
+        directory = self._mirror.directory
+        inside = [f"opt_ml/{entry.name}" for entry in os.scandir(self._mirror.layout.root)]
+        folders = changes.outermost([*inside, *self._kept])
+        await asyncio.to_thread(parcels.wrap, directory, folders, self._parcel)
         offset = 0
         await self._ask("take", 0, b"")
         while piece := parcels.take(self._parcel, offset):
@@ -177,29 +181,39 @@ class Seeing:
                 self._mirror.begin(news.host.started)
             if news.host.phase == "lost":
                 if self._mirror.began is not None:
-                    await self._bring_home("checkpoints")
+                    await self._bring_changes()
                 raise LookupError(news.failure or "the program's agent is gone")
             if news.host.phase == "exited" and not news.lines:
                 return news
             await self._save(news.saved)
 
     async def _save(self, saved: str) -> None:
-        """The checkpoints, so that another node can go on from them."""
+        """The checkpoints, so that another node can go on from them, and whatever else is wanted."""
         now = asyncio.get_running_loop().time()
         if saved != self._saved and now - self._saved_at > _SAVE_EVERY:
-            await self._bring_home("checkpoints")
+            await self._bring_changes()
             self._saved, self._saved_at = saved, now
 
-    async def _bring_home(self, *names: str) -> None:
-        await self._ask("wrap", *names)
+    async def _bring_changes(self) -> None:
+        brought = await self._ask("wrap_changes", self._kept, self._brought)
+        await self._fetch()
+        await asyncio.to_thread(changes.merge, self._parcel, self._mirror.directory, self._kept, brought)
+        self._brought = brought
+        self._parcel.unlink()
+
+    async def _bring_home(self, folders: list[str]) -> None:
+        await self._ask("wrap", folders)
+        await self._fetch()
+        await asyncio.to_thread(parcels.unwrap, self._parcel, self._mirror.directory, folders)
+        self._parcel.unlink()
+
+    async def _fetch(self) -> None:
+        """The parcel that the node has wrapped."""
         offset = 0
         parcels.put(self._parcel, 0, b"")
         while piece := await self._ask("give", offset):
             await asyncio.to_thread(parcels.put, self._parcel, offset, piece)
             offset += len(piece)
-        root = self._mirror.layout.root
-        await asyncio.to_thread(parcels.unwrap, self._parcel, root, [root / name for name in names])
-        self._parcel.unlink()
 
     async def _ask(self, method: str, *arguments: Any) -> Any:
         """Raises RayActorError if the node is lost."""
