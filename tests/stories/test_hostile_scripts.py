@@ -89,7 +89,7 @@ def test_a_script_cannot_get_out(server):
     with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket(socket.AF_UNIX) as abstract:
         abstract.bind(f"\0{server.home}")
         abstract.listen()
-        forbidden = (server.home, server.home / "server.sock", server.home / "runs", checkout / "tests")
+        forbidden = (server.home, server.home / "door" / "server.sock", server.home / "runs", checkout / "tests")
         environment = {
             "FORBIDDEN": ":".join(map(str, forbidden)),
             "PORTS": str(listening.getsockname()[1]),

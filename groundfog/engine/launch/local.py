@@ -79,7 +79,7 @@ class Local:
         return False
 
     def interface(self, program: Program) -> str:
-        return self._sandbox.interface(program.network)
+        return self._sandbox.interface(program)
 
     def describe(self) -> str:
         reach = ", in this machine's network" if self._usual.network == "open" else ""
@@ -97,8 +97,7 @@ class Local:
         if (directory / "exit.json").exists() or ((directory / "order.json").exists() and _is_held(directory)):
             return
         if self._passes is not None:
-            apart = self._sandbox.walled and program.network != "open" and not program.image
-            issued = self._passes.issue(directory.name, program, apart=apart)
+            issued = self._passes.issue(directory.name, program, apart=self._sandbox.is_apart(program))
             program = replace(program, environment={**issued, **program.environment})
         confined = self._sandbox.confine(directory, program)
         self._sandbox.hand_over(directory, program)

@@ -6,6 +6,7 @@
     network   what it reaches
     limits    what it may take of the machine
     container another wall, around images that are not ours
+    pod       what stands beside a container: its network, and its life
 
 Nothing that a program leaves behind is to be believed: see `within`.
 """
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from groundfog.engine.errors import Unfit
-from groundfog.engine.launch import Network, Program
+from groundfog.engine.launch import Program
 from groundfog.engine.sandbox import limits, network, wall
 from groundfog.engine.sandbox.container import Containers
 from groundfog.engine.sandbox.limits import Amount, Limits
@@ -49,6 +50,8 @@ class Confined:
     nested: int
     network: Mapping[str, Any] | None
     """What the agent asks of the keeper of the host's network; None: it has the machine's."""
+    keeper: Sequence[str] = ()
+    """What keeps a container's network, whatever that is, and its life."""
     room: Mapping[str, Any]
     """What it may take of the machine, in the agent's words."""
 
@@ -119,9 +122,13 @@ class Sandbox:
     def walled(self) -> bool:
         return self._wanted and not self.missing
 
-    def interface(self, reach: Network) -> str:
+    def is_apart(self, program: Program) -> bool:
+        """Whether the program's hosts have a network of their own."""
+        return program.network != "open" and (bool(program.image) or self.walled)
+
+    def interface(self, program: Program) -> str:
         """The name of the network interface by which a job's hosts find each other."""
-        return network.interface(reach if self.walled else "open")
+        return network.interface(program.network if self.is_apart(program) else "open")
 
     def confine(self, directory: Path, program: Program) -> Confined:
         """How to run the program in the host's directory. Raises Unfit where that would not be safe."""
@@ -161,17 +168,21 @@ class Sandbox:
     def sweep(self, runs: Path) -> None:
         """The same for hosts whose directory in `runs` is gone."""
         limits.sweep(runs)
+        if self._containers is not None:
+            self._containers.sweep(runs)
 
     def _contained(self, directory: Path, program: Program) -> Confined:
         if self._containers is None:
             raise Unfit(f"The image {program.image} runs where the server was started with --launcher container")
+        keeper, command = self._containers.commands(directory, program, self._door)
         return Confined(
-            command=self._containers.command(directory, program),
+            command=command,
             # Of the client: nothing that a user says may steer it.
-            environment={"PATH": os.defpath, "HOME": str(Path.home())},
+            environment=self._containers.environment,
             folder=str(directory),
             nested=0,
             network=None,
+            keeper=keeper,
             room=self._limits.room(directory),
         )
 

@@ -1,17 +1,23 @@
 """Real images, where Docker or Podman is: a container is another wall, with the same treaty inside.
 
-The agent keeps the client of Docker alive, which passes on what the container says, and SIGTERM. A container outlives
-its client, though: it has the name of its host's directory, so that whoever clears that away finds it.
+The agent keeps the client of Docker alive, which passes on what the container says, and SIGTERM. A second container,
+`pod.py` tells which, has the network and the first process of both, so that none outlives the agent. Their
+names begin with that of their host's directory, for whoever clears away.
 """
 
+import os
+import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from groundfog.engine.errors import Unfit
 from groundfog.engine.launch import Program
+from groundfog.engine.sandbox import network, pod
+from groundfog.engine.sandbox.network import Door
 
 _ENGINES = ("docker", "podman")
 _INSIDE = "/opt/ml"
@@ -19,6 +25,10 @@ _SHARED_MEMORY = "2g"
 """Loaders of PyTorch hand tensors on by it; Docker's own default of 64 MB is soon too little."""
 _VARIABLES = "variables"
 """The file of them, in the host's directory; where it is, there was a container."""
+_LABEL = "groundfog"
+"""Of each container: the folder in which its host's directory is."""
+_WHERE = ("DOCKER_", "CONTAINER", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
+_PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -28,34 +38,53 @@ class Containers:
     executable: str
     most_processes: int = 4096
     most_bytes: int | None = None
+    around: Mapping[str, str] = field(default_factory=dict)
+    """The variables of whoever runs the server, some of which say where the engine is."""
 
     @classmethod
-    def found(cls, most_processes: int = 4096, most_bytes: int | None = None) -> "Containers":
+    def found(cls, around: Mapping[str, str], *, most_processes: int, most_bytes: int | None) -> "Containers":
         """Raises Unfit where there is neither."""
         executable = next(filter(None, map(shutil.which, _ENGINES)), None)
         if executable is None:
             raise Unfit(f"launcher is container, and there is no {' or '.join(_ENGINES)} here: install one of them")
-        return cls(executable, most_processes, most_bytes)
+        return cls(executable, most_processes, most_bytes, around)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of the client."""
+        given = {name: value for name, value in self.around.items() if name.startswith(_WHERE)}
+        return {"PATH": os.defpath, "HOME": str(Path.home()), **given}
 
     def describe(self) -> str:
         """One line for the one who starts the server."""
         return f"images of frameworks run in containers of {Path(self.executable).name}"
 
-    def command(self, directory: Path, program: Program) -> list[str]:
-        """What runs the program. Raises Unfit for what a container cannot be told."""
-        self.remove(directory)
+    def commands(self, directory: Path, program: Program, door: Door | None) -> tuple[list[str], list[str]]:
+        """What keeps the container, and what runs the program in it once that is ready. Raises Unfit for what a
+        container cannot be told, and where no engine answers."""
         given = directory / _VARIABLES
         given.touch(mode=0o600)
         given.write_text("".join(f"{line}\n" for line in _variables(program)))
+        self.remove(directory)
+        self._have_keepers()
+        # A new name for each start: the engine may still be making what was asked of it before an agent died.
+        name = f"groundfog-{directory.name}-{secrets.token_hex(4)}"
+        labels = ("--label", f"{_LABEL}={directory.parent}")
+        keeper = f"{name}-keeper"
+        beside = pod.options(directory, program, door)
+        return (
+            [self.executable, "run", "--rm", "--name", keeper, *labels, *beside],
+            [self.executable, "run", "--rm", "--name", name, *labels, *self._options(directory, program, keeper)],
+        )
+
+    def _options(self, directory: Path, program: Program, keeper: str) -> list[str]:
         return [
-            self.executable,
-            *("run", "--rm", "--init", "--name", _name(directory), "--hostname", program.host),
-            *("--env-file", str(given), "--workdir", "/"),
+            *("--pid", f"container:{keeper}", *_network(directory, program, keeper)),
+            *("--env-file", str(directory / _VARIABLES), "--workdir", "/"),
             *("--security-opt", "no-new-privileges", "--pids-limit", str(self.most_processes)),
             *(("--memory", str(self.most_bytes)) if self.most_bytes is not None else ()),
             *("--shm-size", _SHARED_MEMORY),
             *self._devices(),
-            *_network(program),
             *_mounts(directory / "opt_ml", program),
             *(("--entrypoint", program.entrypoint) if program.entrypoint else ()),
             program.image,
@@ -63,18 +92,43 @@ class Containers:
         ]
 
     def remove(self, directory: Path) -> None:
-        """The host's container, if there is one still."""
+        """The host's containers, if there are any still: the engine may be removing them itself, and takes its time."""
         if (directory / _VARIABLES).exists():
-            subprocess.run([self.executable, "rm", "--force", _name(directory)], capture_output=True)
+            self._remove(directory.parent, lambda host: host == directory)
+
+    def sweep(self, runs: Path) -> None:
+        """Those of hosts whose directory in `runs` is gone: an engine may make one when nobody wants it any more."""
+        self._remove(runs, lambda host: not host.exists())
+
+    def _remove(self, runs: Path, is_doomed: Callable[[Path], bool]) -> None:
+        end = time.monotonic() + _PATIENCE
+        while time.monotonic() < end:
+            listed = self._ask("ps", "--all", "--filter", f"label={_LABEL}={runs}", "--format", "{{.Names}}")
+            names = [name for name in listed.stdout.decode().split() if is_doomed(runs / name.split("-")[1])]
+            if not names:
+                break
+            self._ask("rm", "--force", "--volumes", *names)
+
+    def _have_keepers(self) -> None:
+        """Their image, which may have been removed meanwhile."""
+        if self._ask("image", "inspect", pod.IMAGE).returncode:
+            made = self._ask("import", "-", pod.IMAGE, given=pod.EMPTY)
+            if made.returncode:
+                raise Unfit(
+                    f"{self.executable} runs no containers here: {made.stderr.decode(errors='replace').strip()}"
+                )
+
+    def _ask(self, *arguments: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+        command, environment = [self.executable, *arguments], self.environment
+        try:
+            return subprocess.run(command, input=given, capture_output=True, env=environment, timeout=_PATIENCE)
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(command, 1, b"", b"it does not answer")
 
     def _devices(self) -> tuple[str, ...]:
         if not Path("/dev/nvidiactl").exists():
             return ()
         return ("--gpus", "all") if Path(self.executable).name == "docker" else ("--device", "nvidia.com/gpu=all")
-
-
-def _name(directory: Path) -> str:
-    return f"groundfog-{directory.name}"
 
 
 def _variables(program: Program) -> Iterator[str]:
@@ -87,16 +141,12 @@ def _variables(program: Program) -> Iterator[str]:
         yield f"{name}={value}"
 
 
-def _network(program: Program) -> Iterator[str]:
-    """A container's network cannot have this server alone in it: it has all that the machine reaches, or nothing."""
-    if program.network != "open":
-        if len(program.hosts) > 1:
-            raise Unfit("Containers on several instances find each other only if the server runs with --network open")
-        yield from ("--network", "none")
-        return
-    yield from ("--network", "host")
-    for number, host in enumerate(program.hosts, start=2):
-        yield from ("--add-host", f"{host}:127.0.0.{number}")
+def _network(directory: Path, program: Program, keeper: str) -> Iterator[str]:
+    if program.network == "open":
+        yield from ("--network", "host", "--hostname", program.host)
+    else:
+        yield from ("--network", f"container:{keeper}")
+    yield from ("--volume", f"{network.names(directory, program)}:{network.NAMES}:ro")
 
 
 def _mounts(opt_ml: Path, program: Program) -> Iterator[str]:

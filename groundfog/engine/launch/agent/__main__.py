@@ -6,6 +6,7 @@ Standard library, and nothing of ours is imported but what lies beside this file
     lines     what the program writes, as lines with a time
     room      what the program may take of the machine
     usage     what it does take: measured now and then
+    keeping   who keeps its network, and a container's life
     network   what it may reach; a process of its own
     feeding   what writes the FIFOs of its Pipe channels; a process of its own
 
@@ -40,16 +41,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from groundfog.engine.launch.agent import process, room
     from groundfog.engine.launch.agent.feeding import Feeder
+    from groundfog.engine.launch.agent.keeping import Keeper
     from groundfog.engine.launch.agent.lines import Lines
     from groundfog.engine.launch.agent.usage import Meter
 else:
     import process
     import room
     from feeding import Feeder
+    from keeping import Keeper
     from lines import Lines
     from usage import Meter
 
-_NETWORK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "network")
 _UNSTARTABLE = 126
 """The exit code of what could not be run, as a shell has it."""
 
@@ -69,7 +71,7 @@ class Agent:
 
     def __init__(self) -> None:
         self.leaving = False
-        self._network: subprocess.Popen[str] | None = None
+        self._network: Keeper | None = None
         self._feeder: Feeder | None = None
         self._selector = selectors.DefaultSelector()
         woken, wake = os.pipe()
@@ -180,25 +182,14 @@ class Agent:
     def _open_network(self, order: Order) -> list[str]:
         """What to put before a command so that it runs there. Raises OSError."""
         self._close_network()
-        if order["network"] is None:
+        if order["network"] is None and not order["keeper"]:
             return []
-        self._network = subprocess.Popen(
-            [sys.executable, "-I", "-S", _NETWORK, os.getcwd(), json.dumps(order["network"])],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._network.stdout is not None
-        with self._network.stdout as said:
-            answer = said.readline().strip()
-        if answer != "ready":
-            raise OSError(answer or "no reason given")
-        return process.way_into(self._network.pid)
+        self._network = Keeper(order)
+        return self._network.way_in
 
     def _close_network(self) -> None:
         if self._network is not None:
-            self._network.kill()
-            self._network.wait()
+            self._network.close()
             self._network = None
 
     def _hear(self, program: subprocess.Popen[bytes], use: Callable[[bytes], None]) -> None:

@@ -17,12 +17,6 @@ _CALLS = 99
 _PDEATHSIG = 1
 
 
-def way_into(keeper: int) -> list[str]:
-    """To be put before a command, so that it runs in the network that the process keeps."""
-    user = [f"--user=/proc/{keeper}/ns/user", "--preserve-credentials"] if os.geteuid() else []
-    return ["nsenter", *user, f"--net=/proc/{keeper}/ns/net", "--"]
-
-
 def spawn(order: dict[str, Any], way_in: list[str], stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     agent = os.getpid()
     libc = None if order["nested"] else _libc()

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 # What lies beside this file is found by its own name, so that nothing above it is loaded.
 if TYPE_CHECKING:
-    from groundfog.engine.launch.agent.network import hub as hubs
+    from groundfog.engine.launch.agent.network import namespaces
     from groundfog.engine.launch.agent.network.forwarder import Forwarder
 else:
-    import hub as hubs
+    import namespaces
     from forwarder import Forwarder
 
 _NEWUSER = 0x10000000
@@ -38,14 +38,14 @@ def main(directory: str, wish: dict[str, Any]) -> None:
     if os.geteuid():
         _enter_user_namespace(neighbour)
     plugged = os.open(f"/proc/{neighbour['pid']}/fd/{neighbour['hub']}", os.O_RDONLY) if neighbour else None
-    hub = hubs.plug_in(plugged, wish["number"], wish["count"])
-    hubs.libc.prctl(_PDEATHSIG, signal.SIGKILL)
+    hub = namespaces.plug_in(plugged, wish["number"], wish["count"])
+    namespaces.libc.prctl(_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != agent:
         return
     with socket.create_server(("127.0.0.1", wish["port"]), backlog=128) as listening:
         _write(f"{directory}/network", json.dumps({"pid": os.getpid(), "hub": hub}))
         if wish["count"] > 1:
-            hubs.gather(hub, wish["count"])
+            namespaces.gather(hub, wish["count"])
         print("ready", flush=True)  # noqa: T201  the agent reads it
         folder, door = os.path.split(wish["door"])
         os.chdir(folder or "/")  # a socket's path must be short
@@ -54,7 +54,7 @@ def main(directory: str, wish: dict[str, Any]) -> None:
 
 def _neighbour(directory: str) -> dict[str, int]:
     """What the first host's keeper wrote, once it has."""
-    end = time.monotonic() + hubs.PATIENCE
+    end = time.monotonic() + namespaces.PATIENCE
     while True:
         with contextlib.suppress(FileNotFoundError), open(f"{directory}/network") as file:
             found: dict[str, int] = json.load(file)
@@ -68,10 +68,10 @@ def _neighbour(directory: str) -> dict[str, int]:
 def _enter_user_namespace(neighbour: dict[str, int] | None) -> None:
     """Where an ordinary user may make networks. The job's first host makes it, as the same user; the others join."""
     if neighbour is not None:
-        hubs.call(hubs.libc.setns, os.open(f"/proc/{neighbour['pid']}/ns/user", os.O_RDONLY), 0)
+        namespaces.call(namespaces.libc.setns, os.open(f"/proc/{neighbour['pid']}/ns/user", os.O_RDONLY), 0)
         return
     user, group = os.geteuid(), os.getegid()
-    hubs.call(hubs.libc.unshare, _NEWUSER)
+    namespaces.call(namespaces.libc.unshare, _NEWUSER)
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
