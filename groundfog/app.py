@@ -65,7 +65,15 @@ def assemble(settings: Settings, *, alone: bool = False, url: str = "") -> Engin
         index=Index.of_this_machine(settings.around()),
         elsewhere=settings.launcher == "ray",
     )
-    endpoints = Endpoints(resources, objects, launcher, logs, wait=settings.endpoint_wait, environments=environments)
+    endpoints = Endpoints(
+        resources,
+        objects,
+        launcher,
+        logs,
+        wait=settings.endpoint_wait,
+        environments=environments,
+        measurements=measurements,
+    )
     return Engine(
         objects=objects,
         resources=resources,

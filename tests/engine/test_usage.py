@@ -52,7 +52,7 @@ def anew(tmp_path: Path) -> Iterator[Anew]:
     """Gauges of one host after another, as servers come and go."""
     measurements = Measurements(Database(tmp_path / "state.db", "state"))
 
-    def gauge(**further: bool) -> Gauge:
+    def gauge(**further: float) -> Gauge:
         return Gauge(tmp_path, "jobs", WORDS, measurements, **further)
 
     yield gauge
@@ -87,7 +87,7 @@ def test_each_look_counts_once_though_servers_come_and_go(anew: Anew, tmp_path: 
 def test_another_host_of_the_same_metrics_counts_from_its_beginning(anew: Anew, tmp_path: Path) -> None:
     write(tmp_path, (0, 1))
     anew().look()
-    shared = anew(shared=True)
+    shared = anew(began=NOW - 1)
     shared.look()
     assert kept(shared) == {1: 2}
 

@@ -8,29 +8,33 @@
     line          connections to it, and answers as they come
     routing       which replica answers
     deployment    what is to run
+    ledger        what is measured
 
 The supervisors share one thread with an event loop of its own. Invocations run on the server's loop and only read
 the routes.
 """
 
 import asyncio
+import contextlib
 import threading
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from groundfog.engine.endpoints.deployment import Deployment, Queueing, Variant
 from groundfog.engine.endpoints.furnishing import Furnisher
+from groundfog.engine.endpoints.ledger import Ledger, Seated, Visit
 from groundfog.engine.endpoints.line import Answering, Body, Reply, TooSlow, Unanswered, Unreached
 from groundfog.engine.endpoints.replica import Replica
 from groundfog.engine.endpoints.routing import UnknownVariant
 from groundfog.engine.endpoints.seat import House, Pace, log_group, wait_until
 from groundfog.engine.endpoints.supervise import IN_PROGRESS, SERVING, Supervisor, running_of, wanted_of
 from groundfog.engine.environments import Environments
-from groundfog.engine.errors import Busy, EngineError, Missing
+from groundfog.engine.errors import Busy, EngineError, Missing, Unreachable
 from groundfog.engine.launch import Launcher
+from groundfog.engine.measurements import Measurements
 from groundfog.engine.objects import Objects
 from groundfog.engine.resources import Document, Resource, Resources
 
@@ -84,12 +88,15 @@ class Endpoints:
         logs: "Logs",
         *,
         environments: Environments | None = None,
+        measurements: Measurements | None = None,
         wait: float = 5.0,
         pace: Pace | None = None,
     ) -> None:
         self._resources, self._wait, self._pace = resources, wait, pace or Pace()
         furnisher = Furnisher(objects, environments)
         self._house = House(resources=resources, furnisher=furnisher, launcher=launcher, logs=logs, pace=self._pace)
+        self._ledger = Ledger(measurements)
+        self._keeping: Future[None] | None = None
         self._live: dict[str, Supervisor] = {}
         self._tasks: dict[str, Future[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -101,6 +108,7 @@ class Endpoints:
         self._thread.start()
         for endpoint in self._resources.in_status("endpoint", *STATUSES):
             self._look_after(endpoint)
+        self._keeping = asyncio.run_coroutine_threadsafe(self._ledger.keep(self._seated), self._loop)
 
     def close(self, *, stop_replicas: bool = True) -> None:
         """With `stop_replicas=False` they run on, and the next server finds them."""
@@ -166,12 +174,21 @@ class Endpoints:
         await wait_until(settled, self._wait)
 
     async def invoke(
-        self, name: str, body: Body, headers: Mapping[str, str], *, variant: str | None = None
+        self,
+        name: str,
+        body: Body,
+        headers: Mapping[str, str],
+        *,
+        variant: str | None = None,
+        since: float | None = None,
     ) -> Answer[Reply]:
-        """Raises Missing, Busy where the endpoint is not in service, UnknownVariant, Unhealthy and Unanswered."""
-        return await self._ask(
-            name, variant, self._pace.answer, lambda replica, seconds: replica.call(body, headers, seconds)
+        """`since` is when the request came, by the monotonic clock. Raises Missing, Busy where the endpoint is not in
+        service, UnknownVariant, Unhealthy and Unanswered."""
+        answer, visit = await self._ask(
+            name, variant, since, self._pace.answer, lambda replica, seconds: replica.call(body, headers, seconds)
         )
+        visit.end(answer.reply.status)
+        return answer
 
     async def stream(
         self,
@@ -180,30 +197,43 @@ class Endpoints:
         headers: Mapping[str, str],
         *,
         variant: str | None = None,
+        since: float | None = None,
         seconds: float | None = None,
     ) -> Answer[Answering]:
         """The same, but the answer as it comes; its end may be as many seconds away."""
-        return await self._ask(
-            name, variant, seconds or self._pace.stream, lambda replica, left: replica.ask(body, headers, left)
+        answer, visit = await self._ask(
+            name, variant, since, seconds or self._pace.stream, lambda replica, left: replica.ask(body, headers, left)
         )
+        answer.reply.when_over(lambda: visit.end(answer.reply.status))
+        return answer
 
     async def _ask(
-        self, name: str, variant: str | None, seconds: float, ask: Callable[[Replica, float], Awaitable[Told]]
-    ) -> Answer[Told]:
+        self,
+        name: str,
+        variant: str | None,
+        since: float | None,
+        seconds: float,
+        ask: Callable[[Replica, float], Awaitable[Told]],
+    ) -> tuple[Answer[Told], Visit]:
         """A request is tried twice where the connection broke: its replica may just have died."""
         supervisor = self._live.get(name)
         if supervisor is None:
             raise Missing(name)
         if supervisor.status not in SERVING:
             raise Busy(supervisor.status)
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
         chosen, replica = await self._choose(supervisor, variant, None)
+        visit = self._ledger.visit(name, chosen, max(1, supervisor.routes.instances(chosen)), since or began)
         try:
-            reply = await ask(replica, seconds)
-        except Unreached:
-            chosen, replica = await self._choose(supervisor, variant, replica)
-            reply = await ask(replica, max(0.1, deadline - time.monotonic()))
-        return Answer(variant=chosen, stream=f"{chosen}/{replica.name}", reply=reply)
+            try:
+                reply = await ask(replica, seconds)
+            except Unreached:
+                chosen, replica = await self._choose(supervisor, variant, replica)
+                reply = await ask(replica, max(0.1, began + seconds - time.monotonic()))
+        except EngineError:
+            visit.end()
+            raise
+        return Answer(variant=chosen, stream=f"{chosen}/{replica.name}", reply=reply), visit
 
     async def _choose(self, supervisor: Supervisor, variant: str | None, avoid: Replica | None) -> tuple[str, Replica]:
         """A replica that was lost is being replaced, so it is worth a moment's wait. Raises Unhealthy."""
@@ -243,6 +273,11 @@ class Endpoints:
         self._live[endpoint.name] = supervisor
         self._tasks[endpoint.name] = asyncio.run_coroutine_threadsafe(supervisor.run(), self._loop)
 
+    def _seated(self) -> Iterator[Seated]:
+        for supervisor in list(self._live.values()):
+            for variant, replica in supervisor.routes.sitting():
+                yield supervisor.name, variant, replica
+
     def _forget(self, name: str) -> None:
         self._live.pop(name, None)
         self._tasks.pop(name, None)
@@ -255,8 +290,10 @@ class Endpoints:
         self._loop.close()
 
     async def _leave(self, stop_replicas: bool) -> None:
-        for task in list(self._tasks.values()):
+        for task in (*self._tasks.values(), *filter(None, (self._keeping,))):
             task.cancel()
         await asyncio.sleep(0)
         leaving = [one.switch_off(_GOODBYE, stop=stop_replicas) for one in list(self._live.values())]
         await asyncio.gather(*leaving, return_exceptions=True)
+        with contextlib.suppress(Unreachable):
+            await asyncio.to_thread(self._ledger.write)

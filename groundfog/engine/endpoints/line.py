@@ -72,6 +72,16 @@ class Answering:
             self.close()
         return b"".join(chunks)
 
+    def when_over(self, do: Callable[[], None]) -> None:
+        """Also call this once, when it is over."""
+        before = self.closed
+
+        def closed() -> None:
+            before()
+            do()
+
+        self.closed = closed
+
     def close(self) -> None:
         """What was not read by now never is."""
         self._response.release()

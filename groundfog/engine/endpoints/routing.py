@@ -1,7 +1,7 @@
 """Which replica answers: a variant by its weight, in it the one with the fewest requests outstanding."""
 
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from groundfog.engine.endpoints.replica import Replica
 from groundfog.engine.endpoints.seat import Seat
@@ -32,6 +32,17 @@ class Routes:
     def healthy(self) -> dict[str, int]:
         """Instances in service, by variant."""
         return {name: len(self._healthy(name)) for name in self._weights}
+
+    def instances(self, variant: str) -> int:
+        """That there are to be."""
+        return len(self._seats.get(variant, ()))
+
+    def sitting(self) -> Iterator[tuple[str, Replica]]:
+        """With the name of the variant."""
+        for variant, seats in self._seats.items():
+            for seat in seats:
+                if seat.replica is not None:
+                    yield variant, seat.replica
 
     def _open_to(self, variant: str | None) -> list[str]:
         """A variant of weight 0 is asked only by name, unless all are."""

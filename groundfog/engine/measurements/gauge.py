@@ -1,6 +1,7 @@
 """What a host takes of the machine, from the file in which its agent writes that down (`launch/agent/usage.py`)."""
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,8 @@ _EVER = ("CPUUtilization", "DiskUtilization")
 
 class Gauge:
     """Over one host. Each line counts once, however often a server starts anew: what is not younger than the last of
-    these metrics was counted. `shared` says that hosts have them together: then a new host's lines all count."""
+    these metrics was counted. Where hosts have them together, that is so only of lines from before this server
+    `began`."""
 
     def __init__(
         self,
@@ -23,12 +25,12 @@ class Gauge:
         dimensions: tuple[tuple[str, str], ...],
         measurements: Measurements,
         *,
-        shared: bool = False,
+        began: float = math.inf,
     ) -> None:
         self._file, self._namespace, self._dimensions = directory / _FILE, namespace, dimensions
         self._measurements, self._position = measurements, 0
-        known = () if shared else filter(None, (measurements.last(self._metric(name)) for name in _EVER))
-        self._counted = max((last.at for last in known), default=0.0)
+        known = filter(None, (measurements.last(self._metric(name)) for name in _EVER))
+        self._counted = min(began, max((last.at for last in known), default=0.0))
 
     def look(self) -> None:
         """At what was measured since the last look."""

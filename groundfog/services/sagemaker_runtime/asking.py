@@ -1,5 +1,6 @@
 """What the two ways to ask and be answered at once have in common."""
 
+import time
 from collections.abc import Awaitable, Mapping
 from typing import TypeVar
 
@@ -26,7 +27,7 @@ class Asked:
 
     def __init__(self, engine: Engine, caller: Caller, request: Parameters) -> None:
         """Raises a Refusal for an endpoint that answers by objects, and for what no endpoint here does."""
-        self.name, self.variant = request["EndpointName"], request.get("TargetVariant")
+        self.name, self.variant, self.since = request["EndpointName"], request.get("TargetVariant"), time.monotonic()
         self._caller, self._request = caller, request
         self._endpoint = f"Endpoint {self.name} of account {caller.account}"
         for member in _UNSUPPORTED:

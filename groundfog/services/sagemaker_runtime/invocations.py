@@ -8,7 +8,9 @@ from groundfog.wire.caller import Caller, Parameters, Result
 async def invoke_endpoint(engine: Engine, caller: Caller, request: Parameters) -> Result:
     asked = Asked(engine, caller, request)
     body = await asked.body()
-    answer = await asked.answered(engine.endpoints.invoke(asked.name, body, asked.headers, variant=asked.variant))
+    answer = await asked.answered(
+        engine.endpoints.invoke(asked.name, body, asked.headers, variant=asked.variant, since=asked.since)
+    )
     reply = answer.reply
     if not 200 <= reply.status < 300:
         raise asked.model_error(reply.status, reply.body.decode(errors="replace"), answer.stream)

@@ -20,7 +20,9 @@ async def invoke_endpoint_with_response_stream(engine: Engine, caller: Caller, r
     """Errors before the model's first byte are refusals; those after it are the stream's last event."""
     asked = Asked(engine, caller, request)
     body = await asked.body()
-    answer = await asked.answered(engine.endpoints.stream(asked.name, body, asked.headers, variant=asked.variant))
+    answer = await asked.answered(
+        engine.endpoints.stream(asked.name, body, asked.headers, variant=asked.variant, since=asked.since)
+    )
     reply = answer.reply
     if not 200 <= reply.status < 300:
         said = await asked.answered(reply.read(_MOST_OF_AN_ERROR))
