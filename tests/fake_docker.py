@@ -1,6 +1,8 @@
 """Stands in for Docker's client: a container is a process with `/opt/ml` elsewhere, which outlives it as Docker's do.
 
-The images are three: `trains`, `waits` and what cannot be pulled. What was asked for is in `asked.jsonl` beside it.
+The images are four: `trains`, `waits`, the keeper's once it was imported, and what cannot be pulled. A keeper keeps
+nothing here but the lives of those that share its process namespace, which end with it. What was asked for is in
+`asked.jsonl` beside it, and a file in `containers` for each that there is.
 """
 
 import json
@@ -27,43 +29,101 @@ signal.signal(signal.SIGTERM, stop)
 print("waiting", flush=True)
 while True: time.sleep(0.05)
 """
-FLAGS = ("--rm", "--init")
+FLAGS = ("--rm", "--interactive", "--read-only", "--all", "--force", "--volumes")
+KEEPER = "localhost/groundfog-keeper:1"
+IMPORTED, CONTAINERS = HERE / "imported", HERE / "containers"
 
 
 def main(arguments: list[str]) -> int:
     with (HERE / "asked.jsonl").open("a") as asked:
         asked.write(json.dumps(arguments) + "\n")
-    if arguments[0] == "rm":
-        return kill(arguments[-1])
-    given, image, command = parse(arguments[1:])
-    if image.rpartition("/")[2].partition(":")[0] not in ("trains", "waits"):
-        sys.stderr.write(f"docker: Error response from daemon: pull access denied for {image}\n")
-        return 125
+    given, names, rest = parse(arguments[1:])
+    match arguments[0]:
+        case "image":
+            return not IMPORTED.exists()
+        case "import":
+            IMPORTED.write_bytes(sys.stdin.buffer.read())
+            return 0
+        case "ps":
+            sys.stdout.write("".join(f"{name}\n" for name in there_are(given["--filter"][0].removeprefix("label="))))
+            return 0
+        case "rm":
+            return max([kill(name) for name in [names, *rest]])
+    return run(given, names, rest)
+
+
+def run(given: dict[str, list[str]], image: str, command: list[str]) -> int:
+    keeper = given.get("--pid", [""])[0].removeprefix("container:")
+    if image.rpartition("/")[2].partition(":")[0] not in ("trains", "waits") and not (
+        image == KEEPER and IMPORTED.exists()
+    ):
+        return refuse(f"pull access denied for {image}")
+    if keeper and not (CONTAINERS / keeper).exists():
+        return refuse(f"No such container: {keeper}")
+    CONTAINERS.mkdir(exist_ok=True)
+    record = CONTAINERS / given["--name"][0]
+    return keep(record, given) if image == KEEPER else work(record, given, image, command)
+
+
+def refuse(why: str) -> int:
+    sys.stderr.write(f"docker: Error response from daemon: {why}\n")
+    return 125
+
+
+def keep(record: Path, given: dict[str, list[str]]) -> int:
+    """For as long as its standard input is open; as the kernel does, it takes along who shares its namespace."""
+    note(record, os.getpid(), given)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.buffer.read()
+    for other in CONTAINERS.iterdir():
+        if json.loads(other.read_text())["keeper"] == record.name:
+            kill(other.name)
+    record.unlink()
+    return 0
+
+
+def work(record: Path, given: dict[str, list[str]], image: str, command: list[str]) -> int:
     root = next(volume.split(":")[0] for volume in given["--volume"] if volume.endswith(":/opt/ml"))
     lines = Path(given["--env-file"][0]).read_text().splitlines()
     variables = {**dict(line.split("=", 1) for line in lines), "SAGEMAKER_BASE_DIR": root}
     script = TRAINS if "trains" in image else WAITS
     process = subprocess.Popen([sys.executable, "-c", script, *command], env=variables, start_new_session=True)
-    (HERE / given["--name"][0]).write_text(str(process.pid))
+    note(record, process.pid, given)
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    return process.wait()
+    ended = process.wait()
+    record.unlink(missing_ok=True)
+    return ended
 
 
 def parse(arguments: list[str]) -> tuple[dict[str, list[str]], str, list[str]]:
     given: dict[str, list[str]] = {}
     rest = iter(arguments)
     for option in rest:
-        if not option.startswith("-"):
+        if not option.startswith("--"):
             return given, option, list(rest)
         if option not in FLAGS:
             given.setdefault(option, []).append(next(rest))
-    raise SystemExit("no image")
+    return given, "", []
+
+
+def note(record: Path, pid: int, given: dict[str, list[str]]) -> None:
+    keeper = given.get("--pid", [""])[0].removeprefix("container:")
+    new = HERE / f"{record.name}.new"
+    new.write_text(json.dumps({"pid": pid, "label": given["--label"][0], "keeper": keeper}))
+    new.rename(record)
+
+
+def there_are(label: str) -> list[str]:
+    records = CONTAINERS.iterdir() if CONTAINERS.exists() else []
+    return [record.name for record in records if json.loads(record.read_text())["label"] == label]
 
 
 def kill(name: str) -> int:
     try:
-        os.kill(int((HERE / name).read_text()), signal.SIGKILL)
-    except (OSError, ValueError):
+        os.kill(json.loads((CONTAINERS / name).read_text())["pid"], signal.SIGKILL)
+        (CONTAINERS / name).unlink()
+    except OSError:
         return 1
     return 0
 

@@ -1,5 +1,10 @@
 """What Docker is asked for; `tests/stories/test_containers.py` tells what comes of it."""
 
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -10,8 +15,9 @@ from engine.hosts import wait_for_the_end, wait_until
 
 from groundfog.engine.errors import Unfit
 from groundfog.engine.launch import Program
+from groundfog.engine.launch.agent.keeping import Keeper
 from groundfog.engine.launch.local import Local
-from groundfog.engine.sandbox import Containers, Sandbox, prepare
+from groundfog.engine.sandbox import Containers, Door, Sandbox, prepare
 
 PROGRAM = Program(module="", image="registry/trains:1", arguments=("train",), environment={"WISH": "learn"})
 
@@ -33,18 +39,28 @@ def options(command: list[str], name: str) -> list[str]:
     return [value for option, value in pairwise(command) if option == name]
 
 
+def asked(containers: Containers) -> list[list[str]]:
+    said = Path(containers.executable).with_name("asked.jsonl").read_text()
+    return [json.loads(line) for line in said.splitlines()]
+
+
+def command_of(containers: Containers, directory: Path, program: Program) -> list[str]:
+    return containers.commands(directory, program, None)[1]
+
+
 def test_a_container_finds_the_treaty_and_cannot_change_its_inputs(containers: Containers, directory: Path) -> None:
-    command = containers.command(directory, PROGRAM)
+    command = command_of(containers, directory, PROGRAM)
     opt_ml = directory / "opt_ml"
-    assert options(command, "--volume") == [f"{opt_ml}:/opt/ml", f"{opt_ml}/input:/opt/ml/input:ro"]
+    names = f"{directory / 'hosts'}:/etc/hosts:ro"
+    assert options(command, "--volume") == [names, f"{opt_ml}:/opt/ml", f"{opt_ml}/input:/opt/ml/input:ro"]
     assert command[-2:] == ["registry/trains:1", "train"]
-    assert options(command, "--name") == ["groundfog-host"]
 
 
 def test_channels_with_programs_are_its_own(containers: Containers, directory: Path) -> None:
-    volumes = options(containers.command(directory, replace(PROGRAM, scratch_channels=("sm_drivers",))), "--volume")
+    program = replace(PROGRAM, scratch_channels=("sm_drivers",))
+    volumes = options(command_of(containers, directory, program), "--volume")
     opt_ml = directory / "opt_ml"
-    assert volumes[1:] == [
+    assert volumes[2:] == [
         f"{opt_ml}/input/config:/opt/ml/input/config:ro",
         f"{opt_ml}/input/data:/opt/ml/input/data:ro",
         f"{opt_ml}/input/data/sm_drivers:/opt/ml/input/data/sm_drivers",
@@ -53,20 +69,26 @@ def test_channels_with_programs_are_its_own(containers: Containers, directory: P
 
 def test_its_processes_and_their_memory_are_limited(containers: Containers, directory: Path) -> None:
     limited = replace(containers, most_processes=7, most_bytes=1 << 30)
-    command = limited.command(directory, PROGRAM)
+    command = command_of(limited, directory, PROGRAM)
     assert (options(command, "--pids-limit"), options(command, "--memory")) == (["7"], [str(1 << 30)])
-    assert not options(containers.command(directory, PROGRAM), "--memory")
+    assert not options(command_of(containers, directory, PROGRAM), "--memory")
 
 
 def test_nobody_reads_its_variables_from_a_command(containers: Containers, directory: Path) -> None:
     program = replace(PROGRAM, environment={"AWS_SECRET_ACCESS_KEY": "not for you", "DOCKER_HOST": "elsewhere"})
-    command = containers.command(directory, program)
-    assert not any("not for you" in part for part in command)
+    keeper, command = containers.commands(directory, program, None)
+    assert not any("not for you" in part for part in (*keeper, *command))
     (file,) = options(command, "--env-file")
     assert Path(file).read_text() == "AWS_SECRET_ACCESS_KEY=not for you\nDOCKER_HOST=elsewhere\n"
     assert Path(file).stat().st_mode & 0o777 == 0o600
-    confined = Sandbox("none", containers=containers).confine(directory, program)
-    assert confined.environment.keys() == {"PATH", "HOME"}
+
+
+def test_of_the_engine_the_one_who_runs_the_server_says_where_it_is(containers: Containers, directory: Path) -> None:
+    here = replace(containers, around={"DOCKER_HOST": "unix:///here", "LD_PRELOAD": "x", "AWS_SESSION_TOKEN": "x"})
+    program = replace(PROGRAM, environment={"DOCKER_HOST": "elsewhere"})
+    confined = Sandbox("none", containers=here).confine(directory, program)
+    assert confined.environment.keys() == {"PATH", "HOME", "DOCKER_HOST"}
+    assert confined.environment["DOCKER_HOST"] == "unix:///here"
 
 
 @pytest.mark.parametrize("environment", [{"A": "two\nlines"}, {"A\nB": ""}, {"A=B": ""}, {"": "x"}])
@@ -74,17 +96,62 @@ def test_what_a_container_cannot_be_told_is_refused(
     environment: dict[str, str], containers: Containers, directory: Path
 ) -> None:
     with pytest.raises(Unfit, match="cannot be told to a container"):
-        containers.command(directory, replace(PROGRAM, environment=environment))
+        containers.commands(directory, replace(PROGRAM, environment=environment), None)
 
 
-def test_it_reaches_nothing_unless_the_network_is_open(containers: Containers, directory: Path) -> None:
-    both = replace(PROGRAM, hosts=("algo-1", "algo-2"))
-    assert options(containers.command(directory, PROGRAM), "--network") == ["none"]
-    with pytest.raises(Unfit, match="--network open"):
-        containers.command(directory, both)
-    reaching = containers.command(directory, replace(both, network="open"))
-    assert options(reaching, "--network") == ["host"]
-    assert options(reaching, "--add-host") == ["algo-1:127.0.0.2", "algo-2:127.0.0.3"]
+def test_it_has_the_network_and_the_life_of_its_keeper(containers: Containers, directory: Path, tmp_path: Path) -> None:
+    keeper, command = containers.commands(directory, PROGRAM, Door(4321, tmp_path / "door" / "server.sock"))
+    (name,) = options(keeper, "--name")
+    assert options(command, "--network") == options(command, "--pid") == [f"container:{name}"]
+    assert options(keeper, "--network") == ["none"]
+    assert options(keeper, "--cap-drop") == ["ALL"]
+    wish = json.loads(keeper[-1])
+    assert wish == {"door": "/groundfog/door/server.sock", "port": 4321, "number": 1, "count": 1, "neighbour": ""}
+    mounts = options(keeper, "--mount")
+    assert f"type=bind,source={tmp_path / 'door'},target=/groundfog/door,readonly" in mounts
+    # Nothing that the program could change is where it may load code from.
+    assert all(mount.endswith(",readonly") and str(directory) not in mount for mount in mounts)
+
+
+def test_the_keepers_image_is_made_here_and_never_asked_for_elsewhere(containers: Containers, directory: Path) -> None:
+    for _ in range(2):
+        keeper, _ = containers.commands(directory, PROGRAM, None)
+    assert options(keeper, "--pull") == ["never"]
+    assert [question[0] for question in asked(containers) if question[0] != "ps"] == ["image", "import", "image"]
+
+
+def test_without_an_engine_that_answers_it_cannot_run(directory: Path) -> None:
+    with pytest.raises(Unfit, match="false runs no containers here"):
+        Containers("false").commands(directory, PROGRAM, None)
+
+
+def test_the_hosts_of_a_job_share_a_hub_and_names(containers: Containers, directory: Path, tmp_path: Path) -> None:
+    hosts = replace(PROGRAM, hosts=("algo-1", "algo-2"))
+    first, _ = containers.commands(directory, hosts, None)
+    other = tmp_path / "other"
+    other.mkdir()
+    second, _ = containers.commands(other, replace(hosts, host="algo-2", neighbour=str(directory)), None)
+    for keeper in (first, second):
+        assert f"type=bind,source={directory / 'hub'},target=/groundfog/hub" in options(keeper, "--mount")
+        assert json.loads(keeper[-1])["hub"] == "/groundfog/hub/socket"
+    assert (options(first, "--hostname"), options(second, "--hostname")) == (["algo-1"], ["algo-2"])
+    for host in (directory, other):
+        assert {"10.0.0.1 algo-1", "10.0.0.2 algo-2"} <= set((host / "hosts").read_text().splitlines())
+
+
+def test_an_open_network_is_the_machines(containers: Containers, directory: Path) -> None:
+    program = replace(PROGRAM, network="open", hosts=("algo-1", "algo-2"))
+    keeper, command = containers.commands(directory, program, Door(4321, Path("/nowhere/server.sock")))
+    assert options(keeper, "--network") == options(command, "--network") == ["host"]
+    assert not options(keeper, "--cap-add") and keeper[-1] == "null"
+    assert {"127.0.0.2 algo-1", "127.0.0.3 algo-2"} <= set((directory / "hosts").read_text().splitlines())
+
+
+def test_where_hosts_have_a_network_of_their_own(containers: Containers) -> None:
+    sandbox = Sandbox("none", containers=containers)
+    assert (sandbox.is_apart(PROGRAM), sandbox.interface(PROGRAM)) == (True, "eth0")
+    is_open = replace(PROGRAM, network="open")
+    assert (sandbox.is_apart(is_open), sandbox.interface(is_open)) == (False, "lo")
 
 
 def test_an_image_needs_containers(directory: Path) -> None:
@@ -92,31 +159,68 @@ def test_an_image_needs_containers(directory: Path) -> None:
         Sandbox("none").confine(directory, PROGRAM)
 
 
-def test_a_container_ends_with_its_host(containers: Containers, tmp_path: Path) -> None:
+@pytest.fixture
+def local(containers: Containers, tmp_path: Path) -> Iterator[Local]:
     local = Local(tmp_path / "runs", sandbox=Sandbox("none", containers=containers))
-    directory = local.make()
-    local.start(directory, replace(PROGRAM, image="waits"))
-    wait_until(lambda: "waiting" in (directory / "log").read_text())
-    pid = int((tmp_path / "bin" / f"groundfog-{directory.name}").read_text())
-    local.remove(directory)
-    wait_until(lambda: not _lives(pid))
+    yield local
+    for directory in (tmp_path / "runs").iterdir():
+        local.remove(directory)
     local.close()
 
 
-def test_a_container_is_asked_to_end(containers: Containers, tmp_path: Path) -> None:
-    local = Local(tmp_path / "runs", sandbox=Sandbox("none", containers=containers))
+def waiting(local: Local) -> Path:
     directory = local.make()
     local.start(directory, replace(PROGRAM, image="waits"))
     wait_until(lambda: "waiting" in (directory / "log").read_text())
+    return directory
+
+
+def there_are(containers: Containers) -> list[str]:
+    return sorted(path.name for path in Path(containers.executable).with_name("containers").iterdir())
+
+
+def test_a_container_ends_with_its_host(local: Local, containers: Containers) -> None:
+    directory = waiting(local)
+    assert len(there_are(containers)) == 2
+    local.remove(directory)
+    wait_until(lambda: there_are(containers) == [])
+
+
+def test_a_container_ends_with_its_agent_whoever_is_there(local: Local, containers: Containers) -> None:
+    directory = waiting(local)
+    os.kill(int((directory / "lock").read_text()), signal.SIGKILL)
+    wait_until(lambda: there_are(containers) == [])
+    assert local.poll(directory).phase == "lost"
+    before = asked(containers)
+    local.start(directory, replace(PROGRAM, image="waits"))
+    wait_until(lambda: (directory / "log").read_text().count("waiting") == 2)
+    names = [options(question, "--name")[0] for question in (before[-1], asked(containers)[-1])]
+    assert names[0] != names[1], "an engine may still be at the earlier one"
+
+
+def test_a_container_is_asked_to_end(local: Local, containers: Containers) -> None:
+    directory = waiting(local)
     local.stop(directory)
     assert wait_for_the_end(local, directory).exit_code == 0
     assert (directory / "opt_ml" / "model" / "saved").exists()
-    local.remove(directory)
-    local.close()
+    assert there_are(containers) == []
 
 
-def _lives(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
+def test_what_an_engine_made_too_late_is_swept_away(local: Local, containers: Containers, tmp_path: Path) -> None:
+    directory = waiting(local)
+    records, last = Path(containers.executable).with_name("containers"), asked(containers)[-1]
+    label, *_ = options(last, "--label")
+    for host, whose in (("gone", label), ("elsewhere", f"groundfog={tmp_path / 'other'}")):
+        with subprocess.Popen(["sleep", "60"]) as made:
+            about = {"pid": made.pid, "label": whose, "keeper": ""}
+            (records / f"groundfog-{host}-1234").write_text(json.dumps(about))
+            local.sweep(lambda directory: True)
+            if whose != label:
+                made.kill()
+    assert [name.split("-")[1] for name in there_are(containers)] == sorted([directory.name] * 2 + ["elsewhere"])
+
+
+def test_a_keeper_that_cannot_be_had_says_why() -> None:
+    command = ["sh", "-c", "echo 'WARNING: old'; echo 'docker: no such thing' >&2; exit 125"]
+    with pytest.raises(OSError, match=r"^WARNING: old docker: no such thing$"):
+        Keeper({"keeper": command, "environment": {"PATH": os.defpath}, "network": None})

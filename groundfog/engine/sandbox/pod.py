@@ -44,6 +44,7 @@ def options(directory: Path, program: Program, door: Door | None) -> Iterator[st
             wish["door"] = str(_INSIDE / "door" / door.socket.name)
         if len(program.hosts) > 1:
             yield from _bind(_hub(directory, program), _INSIDE / "hub", ())
+            wish["hub"] = str(_INSIDE / "hub" / "socket")
     yield from ("--entrypoint", str(python), IMAGE)
     yield from ("-I", "-S", str(_INSIDE / "network" / "contained.py"), json.dumps(wish))
 

@@ -6,8 +6,9 @@ namespace, of which this is the first process: as such it takes over children wh
 ends, so does all else that runs there. It ends when its standard input does, whose other end the agent holds. So
 nothing of a host outlives its agent, whatever happened to that.
 
-WISH is as in `__main__.py`, the door where it is in the container; null for a host that has the machine's network. The
-hosts of a job share the folder `/groundfog/hub`.
+WISH is as in `__main__.py`, the door where it is in the container; null for a host with the machine's network. Where
+there are several hosts, at `hub` the first hands on the hub, which others cannot find by its process: each sees only
+its own.
 """
 
 import contextlib
@@ -30,8 +31,6 @@ else:
     import namespaces
     from forwarder import Forwarder
 
-_HUB = "/groundfog/hub/socket"
-"""At which the first host hands on the hub, which others cannot find by its process: each sees only its own."""
 _ANY_FILE = 1 << 1
 """CAP_DAC_OVERRIDE: the server's socket belongs to whoever runs the server."""
 _CAPABILITIES_3, _DUMPABLE = 0x20080522, 4
@@ -47,11 +46,11 @@ def main(wish: dict[str, Any] | None) -> None:
         _ready()
         while True:
             signal.pause()
-    hub = namespaces.plug_in(_find_hub() if wish["neighbour"] else None, wish["number"], wish["count"])
+    hub = namespaces.plug_in(_find_hub(wish["hub"]) if wish["neighbour"] else None, wish["number"], wish["count"])
     with socket.create_server(("127.0.0.1", wish["port"]), backlog=128) as listening:
         if wish["count"] > 1:
             if not wish["neighbour"]:
-                threading.Thread(target=_hand_on, args=(_listen(), hub), daemon=True).start()
+                threading.Thread(target=_hand_on, args=(_listen(wish["hub"]), hub), daemon=True).start()
             namespaces.gather(hub, wish["count"])
         _keep_capabilities(_ANY_FILE)
         _ready()
@@ -67,11 +66,11 @@ def _end_with_the_agent() -> NoReturn:
     os._exit(0)
 
 
-def _find_hub() -> int:
+def _find_hub(at: str) -> int:
     end = time.monotonic() + namespaces.PATIENCE
     while True:
         with contextlib.suppress(FileNotFoundError, ConnectionError), socket.socket(socket.AF_UNIX) as asking:
-            asking.connect(_HUB)
+            asking.connect(at)
             _, received, _, _ = socket.recv_fds(asking, 1, 1)
             if received:
                 return received[0]
@@ -80,11 +79,11 @@ def _find_hub() -> int:
         time.sleep(0.02)
 
 
-def _listen() -> socket.socket:
+def _listen(at: str) -> socket.socket:
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(_HUB)
+        os.unlink(at)
     listening = socket.socket(socket.AF_UNIX)
-    listening.bind(_HUB)
+    listening.bind(at)
     listening.listen()
     return listening
 
