@@ -48,11 +48,26 @@ def test_what_cannot_be_is_refused(resources: dict[str, Any] | None, code: str, 
 
 @pytest.mark.parametrize(
     ("names", "text"),
-    [(["write"], "instance group write, and ResourceConfig has learn, read"), (["read"], "some groups")],
+    [(["write"], "instance group write, and ResourceConfig has learn, read"), (["read"], "must be for all instance")],
 )
-def test_a_channel_is_for_groups_that_there_are_and_for_all_of_them(names: list[str], text: str) -> None:
-    channel = {"ChannelName": "train", "DataSource": {"S3DataSource": {"InstanceGroupNames": names}}}
+def test_a_channel_is_for_groups_that_there_are_and_code_for_all_of_them(names: list[str], text: str) -> None:
     with pytest.raises(Refusal, match=text):
-        training_resources.check_channels(GROUPS, [channel])
-    channel["DataSource"] = {"S3DataSource": {"InstanceGroupNames": ["read", "learn"]}}
-    training_resources.check_channels(GROUPS, [channel])
+        training_resources.check_channels(GROUPS, [channel_for("code", *names)], ["code"])
+    training_resources.check_channels(
+        GROUPS, [channel_for("code", "read", "learn"), channel_for("train", "read")], ["code"]
+    )
+
+
+def test_hosts_get_the_channels_of_their_groups() -> None:
+    assert training_resources.hosts_of(GROUPS, channel_for("train", "read")) == (1, 2)
+    assert training_resources.hosts_of(GROUPS, channel_for("train", "learn")) == (0,)
+    for everybody in (channel_for("train", "learn", "read"), channel_for("train")):
+        assert training_resources.hosts_of(GROUPS, everybody) == ()
+    many = {"InstanceGroups": [{**GROUPS["InstanceGroups"][0], "InstanceCount": 9}, GROUPS["InstanceGroups"][1]]}
+    names = training_resources.resource_config(many)["hosts"]
+    told = training_resources.hosts_of(many, channel_for("train", "read"))
+    assert {names[number] for number in told} == {"algo-10", "algo-11"}
+
+
+def channel_for(name: str, *groups: str) -> dict[str, Any]:
+    return {"ChannelName": name, "DataSource": {"S3DataSource": {"InstanceGroupNames": list(groups)}}}

@@ -1,6 +1,7 @@
 """Jobs of several hosts: they find each other, one fails or is killed, MPI and torchrun spread a script over them."""
 
 import io
+import json
 import os
 import shutil
 import signal
@@ -35,7 +36,10 @@ def own(tmp_path_factory):
     server.stop()
 
 
-def submit(server, name, script, *, hosts=2, image="python:3.11", metrics=(), **hyperparameters):
+def submit(
+    server, name, script, *, hosts=2, image="python:3.11", metrics=(), groups=(), channels=(), **hyperparameters
+):
+    count = {"InstanceGroups": groups} if groups else {"InstanceCount": hosts, "InstanceType": "ml.m5.large"}
     s3, sagemaker, packed = server.client("s3"), server.client("sagemaker"), io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         member, text = tarfile.TarInfo("train.py"), textwrap.dedent(script).encode()
@@ -51,7 +55,8 @@ def submit(server, name, script, *, hosts=2, image="python:3.11", metrics=(), **
         },
         RoleArn="arn:aws:iam::000000000000:role/groundfog",
         OutputDataConfig={"S3OutputPath": "s3://bucket/out"},
-        ResourceConfig={"InstanceCount": hosts, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1},
+        ResourceConfig={**count, "VolumeSizeInGB": 1},
+        **({"InputDataConfig": list(channels)} if channels else {}),
         StoppingCondition={"MaxRuntimeInSeconds": 600},
         HyperParameters={
             "sagemaker_program": "train.py",
@@ -113,6 +118,53 @@ def test_two_hosts_find_each_other_by_name(own):
     assert job["ResourceConfig"]["InstanceCount"] == 2
     assert "heard algo-2 of ['algo-1', 'algo-2']" in said(own, "names", 1)
     assert model(own, "names") == ["algo-1", "algo-2"]
+
+
+def test_groups_of_instances_get_the_channels_that_are_theirs(own):
+    script = """
+        import json, os, pathlib
+
+        there = sorted(path.name for path in pathlib.Path("/opt/ml/input/data").iterdir())
+        found = {}
+        for name in json.loads(os.environ["SM_CHANNELS"]):
+            folder = pathlib.Path(os.environ[f"SM_CHANNEL_{name.upper()}"])
+            pipe = folder.with_name(f"{name}_0")
+            found[name] = pipe.read_text() if pipe.exists() else sorted(path.name for path in folder.iterdir())
+        mine = [os.environ[f"SM_CURRENT_INSTANCE_{what}"] for what in ("GROUP", "TYPE")]
+        print(json.dumps([*mine, found, there]))
+    """
+    for key in ("a", "b", "c", "d"):
+        own.client("s3").put_object(Bucket="bucket", Key=f"letters/{key}", Body=key.encode())
+
+    def channel(name, mode, distribution, *groups):
+        source = {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/letters/", "S3DataDistributionType": distribution}
+        named = {"InstanceGroupNames": list(groups)} if groups else {}
+        return {"ChannelName": name, "InputMode": mode, "DataSource": {"S3DataSource": {**source, **named}}}
+
+    submit(
+        own,
+        "grouped",
+        script,
+        groups=[
+            {"InstanceGroupName": "learn", "InstanceType": "ml.m5.xlarge", "InstanceCount": 1},
+            {"InstanceGroupName": "read", "InstanceType": "ml.m5.large", "InstanceCount": 2},
+        ],
+        channels=[
+            channel("all", "File", "ShardedByS3Key"),
+            channel("raw", "File", "ShardedByS3Key", "read"),
+            channel("piped", "Pipe", "ShardedByS3Key", "read"),
+            channel("small", "File", "FullyReplicated", "learn"),
+        ],
+    )
+    job = ended(own, "grouped")
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    told = [json.loads(next(line for line in said(own, "grouped", host) if line[:1] == "[")) for host in (1, 2, 3)]
+    whole = ["a", "b", "c", "d"]
+    assert told == [
+        ["learn", "ml.m5.xlarge", {"all": ["a", "d"], "small": whole}, ["all", "small"]],
+        ["read", "ml.m5.large", {"all": ["b"], "raw": ["a", "c"], "piped": "ac"}, ["all", "piped_0", "raw"]],
+        ["read", "ml.m5.large", {"all": ["c"], "raw": ["b", "d"], "piped": "bd"}, ["all", "piped_0", "raw"]],
+    ]
 
 
 WAITING = """

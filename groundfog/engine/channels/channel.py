@@ -29,11 +29,14 @@ class Channel:
     """The order is another in each epoch, the same on all hosts; None: as it is found."""
     is_sharded: bool = False
     """Each host gets its share, not all."""
+    hosts: tuple[int, ...] = ()
+    """The numbers of those that get it at all; empty: every host does."""
     if_empty: str
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> "Channel":
-        return cls(**{**document, "attributes": tuple(document.get("attributes", ()))})
+        lists = {name: tuple(document.get(name, ())) for name in ("attributes", "hosts")}
+        return cls(**{**document, **lists})
 
     @property
     def uri(self) -> str:
@@ -46,3 +49,10 @@ class Share:
 
     host: int = 0
     hosts: int = 1
+
+    def has(self, channel: Channel) -> bool:
+        return not channel.hosts or self.host in channel.hosts
+
+    def of(self, channel: Channel) -> "Share":
+        """Among the hosts that get the channel, of which this is one."""
+        return Share(channel.hosts.index(self.host), len(channel.hosts)) if channel.hosts else self

@@ -57,7 +57,7 @@ def fill(
     clear(folder)
     try:
         found = _with_paths(objects, channel)
-        for item, path in dealt(found, share) if share is not None and channel.is_sharded else found:
+        for item, path in dealt(found, share.of(channel)) if share is not None and channel.is_sharded else found:
             if interrupted():
                 raise Interrupted
             target = folder / path

@@ -63,7 +63,7 @@ def pieces(source: Source[Item], channel: Channel, share: Share, epoch: int) -> 
     found = _found(source, channel)
     if channel.seed is not None:
         found = iter(shuffled(list(found), channel.seed, epoch))
-    for one in dealt(found, share) if channel.is_sharded else found:
+    for one in dealt(found, share.of(channel)) if channel.is_sharded else found:
         if isinstance(one, Line):
             yield from _attributes(one, channel)
         else:

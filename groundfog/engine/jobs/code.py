@@ -28,6 +28,11 @@ class Code:
     def named(self) -> str:
         return f"s3://{self.bucket}/{self.key}" if self.bucket else f"/opt/ml/{self.path}"
 
+    @property
+    def channel(self) -> str:
+        """That brings it; empty if none does."""
+        return self.path.removeprefix("input/data/").partition("/")[0]
+
     def folder(self, layout: Layout) -> Path:
         """Where it lies, once it is fetched."""
         return layout.root / self.path if self.in_place else layout.code

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from groundfog.engine.channels import Channel
+from groundfog.engine.channels import Channel, Share
 from groundfog.engine.environments import Environment, Recipe
 from groundfog.engine.jobs.code import Code
 from groundfog.engine.launch import Program
@@ -68,8 +68,16 @@ class Job:
     @property
     def code_channels(self) -> frozenset[str]:
         """Those whose files are not only read by the program."""
-        source = self.code.path.removeprefix("input/data/").partition("/")[0] if self.code is not None else ""
-        return frozenset((*self.program.scratch_channels, source)) - {""}
+        return frozenset((*self.program.scratch_channels, self.code.channel if self.code else "")) - {""}
+
+    def channels_of(self, share: Share) -> list[Channel]:
+        """Those that this host gets."""
+        return [channel for channel in self.channels if share.has(channel)]
+
+    def input_data_config_of(self, share: Share) -> dict[str, Any]:
+        """As this host reads it."""
+        left_out = {channel.name for channel in self.channels if not share.has(channel)}
+        return {name: told for name, told in self.input_data_config.items() if name not in left_out}
 
     def resource_config_of(self, host: str) -> dict[str, Any]:
         """As this host reads it."""

@@ -55,7 +55,7 @@ class Steps:
             share = Share(number, len(job.hosts))
             self._bring(job, layout, share, interrupted)
             resources = {**job.resource_config_of(host), "network_interface_name": interface}
-            layout.configure(job.hyperparameters, job.input_data_config, resources, job.further_config)
+            layout.configure(job.hyperparameters, job.input_data_config_of(share), resources, job.further_config)
         for mirroring in hosts.mirrorings(self.objects):
             mirroring.fetch(interrupted)
         environment = self._prepare(name, hosts, interrupted)
@@ -158,15 +158,15 @@ class Steps:
 
     def _bring(self, job: Job, layout: Layout, share: Share, interrupted: Callable[[], bool]) -> None:
         """The channels, or what a host on another machine must know to fetch them."""
-        directory = layout.root.parent
+        directory, channels = layout.root.parent, job.channels_of(share)
         if not self.launcher.fetches_input:
-            self._fill(job, job.channels, layout, share, interrupted)
-            order_feed(directory, job.channels, {"folder": str(self.objects.root)}, share)
+            self._fill(job, channels, layout, share, interrupted)
+            order_feed(directory, channels, {"folder": str(self.objects.root)}, share)
             return
         # What the user's code is made of is needed here too.
-        code = [channel for channel in job.channels if channel.name in job.code_channels]
+        code = [channel for channel in channels if channel.name in job.code_channels]
         self._fill(job, code, layout, share, interrupted)
-        far = [channel for channel in job.channels if channel not in code]
+        far = [channel for channel in channels if channel not in code]
         for channel in far:
             require_any(self.objects, channel)
         order_input(directory, far, share)

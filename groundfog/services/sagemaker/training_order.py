@@ -33,11 +33,12 @@ def check(engine: Engine, request: Parameters) -> None:
     Unwritten.refuse(algorithm, _UNWRITTEN_OF_ALGORITHMS, "AlgorithmSpecification")
     if "TrainingImage" not in algorithm:
         raise Invalid("AlgorithmSpecification must name a TrainingImage.")
-    program = running(engine, request).program
+    what = running(engine, request)
+    program = what.program
     training_metrics.check(algorithm, program)
     training_channels.check(training_channels.given(request))
     training_resources.check(request.get("ResourceConfig"), engine.jobs.most_hosts)
-    training_resources.check_channels(request["ResourceConfig"], request.get("InputDataConfig", []))
+    training_resources.check_channels(request["ResourceConfig"], request.get("InputDataConfig", []), what.channels)
     if training_metrics.is_built_in(program) and training_resources.instances(request["ResourceConfig"]) > 1:
         raise Invalid(
             f"{algorithm['TrainingImage']} is a built-in algorithm, which trains on one instance, with as many "
@@ -66,7 +67,7 @@ def order(engine: Engine, caller: Caller, request: Parameters, name: str) -> Job
     what = running(engine, request)
     output = request["OutputDataConfig"]
     bucket, prefix = training_channels.bucket_and_key(output["S3OutputPath"])
-    channels = training_channels.given(request)
+    channels, resources = training_channels.given(request), request["ResourceConfig"]
     return Job(
         program=dataclasses.replace(
             roles.under(what.program, engine, caller, request),
@@ -75,13 +76,19 @@ def order(engine: Engine, caller: Caller, request: Parameters, name: str) -> Job
                 "TRAINING_JOB_NAME": name,
                 "TRAINING_JOB_ARN": TRAINING_JOB.arn(caller, name),
             },
-            **training_resources.needs(request["ResourceConfig"])._asdict(),
+            **training_resources.needs(resources)._asdict(),
             max_seconds=request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", LONGEST_SECONDS),
         ),
-        channels=tuple(training_channels.channel(given, request["RoleArn"], caller.region) for given in channels),
+        channels=tuple(
+            dataclasses.replace(
+                training_channels.channel(given, request["RoleArn"], caller.region),
+                hosts=training_resources.hosts_of(resources, given),
+            )
+            for given in channels
+        ),
         hyperparameters=request.get("HyperParameters", {}),
         input_data_config={given["ChannelName"]: training_channels.input_data_config(given) for given in channels},
-        resource_config=training_resources.resource_config(request["ResourceConfig"]),
+        resource_config=training_resources.resource_config(resources),
         bucket=bucket,
         prefix="/".join(part for part in (prefix.rstrip("/"), name, "output") if part),
         compress=output.get("CompressionType", "GZIP") == "GZIP",

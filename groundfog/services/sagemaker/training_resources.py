@@ -1,5 +1,6 @@
 """Where a training job runs: instances, and what they are to the program."""
 
+from collections.abc import Collection
 from typing import Any
 
 from groundfog.engine.resources import Document
@@ -36,18 +37,29 @@ def instances(resources: Document) -> int:
     return sum(group["InstanceCount"] for group in _groups(resources))
 
 
-def check_channels(resources: Document, channels: list[Document]) -> None:
-    """InstanceGroupNames say which groups get a channel."""
+def check_channels(resources: Document, channels: list[Document], everywhere: Collection[str] = ()) -> None:
+    """InstanceGroupNames say which groups get a channel; what all hosts run lies in those that must be `everywhere`."""
     known = {group["InstanceGroupName"] for group in _groups(resources)}
     for channel in channels:
-        named = set(channel["DataSource"]["S3DataSource"].get("InstanceGroupNames", known))
+        named = set(channel["DataSource"]["S3DataSource"].get("InstanceGroupNames", ())) or known
         if named - known:
             raise Invalid(
                 f"Channel {channel['ChannelName']} is for the instance group {min(named - known)}, and ResourceConfig "
                 f"has {', '.join(sorted(known))}."
             )
-        if named < known:
-            raise Unwritten("InstanceGroupNames of a channel that is for some groups only")
+        if named < known and channel["ChannelName"] in everywhere:
+            raise Invalid(
+                f"Channel {channel['ChannelName']} brings what every instance runs, so it must be for all instance "
+                f"groups: {', '.join(sorted(known))}."
+            )
+
+
+def hosts_of(resources: Document, channel: Document) -> tuple[int, ...]:
+    """The numbers of the hosts that get it, in the order of `hosts`; none where all do."""
+    named = channel["DataSource"]["S3DataSource"].get("InstanceGroupNames")
+    config = resource_config(resources)
+    told = {host for group in config["instance_groups"] for host in group["hosts"] if _is_for(group, named)}
+    return () if len(told) == len(config["hosts"]) else tuple(map(config["hosts"].index, sorted(told)))
 
 
 def needs(resources: Document) -> types.Needs:
@@ -87,6 +99,10 @@ def _groups(resources: Document) -> list[Document]:
         "InstanceCount": resources.get("InstanceCount", 1),
     }
     return resources.get("InstanceGroups") or [alone]
+
+
+def _is_for(group: Document, named: list[str] | None) -> bool:
+    return not named or group["instance_group_name"] in named
 
 
 def _check_groups(resources: Document) -> None:
