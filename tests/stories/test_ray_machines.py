@@ -10,6 +10,7 @@ from pathlib import Path
 
 import clusters
 import pytest
+import test_script_mode as scripts
 from machines import machines, why_none
 from served import wait_until
 from test_ray import SECONDS, ended
@@ -23,7 +24,7 @@ SMALL = ["--num-cpus=1", "--object-store-memory=100000000"]
 PORT = "29679"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster():
     """Its head is on this machine, and trains nothing."""
     with machines(2) as (address, others), tempfile.TemporaryDirectory(prefix="r", ignore_cleanup_errors=True) as short:
@@ -44,6 +45,22 @@ def cluster():
 def _answers(address):
     with socket.socket() as asking:
         return asking.connect_ex((address, int(PORT))) == 0
+
+
+def test_a_script_finds_what_it_requires_where_nothing_is_shared(cluster, own_server, tmp_path):
+    address, _ = cluster
+    environments = f"/tmp/groundfog-{tmp_path.name}"
+    options = ("--launcher", "ray", "--ray-address", f"{address}:{PORT}", "--host", address)
+    server = own_server("--warm", "0", *options, "--environments", environments, home=tmp_path / "home")
+    server.client("s3").create_bucket(Bucket=scripts.BUCKET)
+    wheel = "brought-1.0-py3-none-any.whl"
+    files = {"train.py": b"import brought; print(brought.WORD)"}
+    files |= {"requirements.txt": f"./{wheel}".encode(), wheel: scripts.wheel("brought", "WORD = 'brought along'")}
+    name = scripts.order(server.client, files)
+    scripts.completed(server.client, name)
+    log = scripts.log(server.client, name)
+    assert {"Successfully installed brought-1.0", "brought along"} <= set(log)
+    assert not list(Path("/tmp").glob(f"{Path(environments).name}*"))
 
 
 def test_two_hosts_on_two_machines_and_one_machine_lost(cluster, own_server, tmp_path):
