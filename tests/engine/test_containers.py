@@ -113,6 +113,14 @@ def test_it_has_the_network_and_the_life_of_its_keeper(containers: Containers, d
     assert all(mount.endswith(",readonly") and str(directory) not in mount for mount in mounts)
 
 
+def test_it_has_its_hosts_name(containers: Containers, directory: Path) -> None:
+    docker = containers.commands(directory, PROGRAM, None)
+    assert [options(command, "--hostname") for command in docker] == [["algo-1"], []], "Docker takes it from the keeper"
+    called = Path(containers.executable).rename(Path(containers.executable).with_name("podman"))
+    podman = Containers(str(called)).commands(directory, PROGRAM, None)
+    assert [options(command, "--hostname") for command in podman] == [["algo-1"], ["algo-1"]]
+
+
 def test_the_keepers_image_is_made_here_and_never_asked_for_elsewhere(containers: Containers, directory: Path) -> None:
     for _ in range(2):
         keeper, _ = containers.commands(directory, PROGRAM, None)

@@ -55,6 +55,10 @@ class Containers:
         given = {name: value for name, value in self.around.items() if name.startswith(_WHERE)}
         return {"PATH": os.defpath, "HOME": str(Path.home()), **given}
 
+    @property
+    def _is_docker(self) -> bool:
+        return Path(self.executable).name == "docker"
+
     def describe(self) -> str:
         """One line for the one who starts the server."""
         return f"images of frameworks run in containers of {Path(self.executable).name}"
@@ -79,7 +83,7 @@ class Containers:
 
     def _options(self, directory: Path, program: Program, keeper: str) -> list[str]:
         return [
-            *("--pid", f"container:{keeper}", *_network(directory, program, keeper)),
+            *("--pid", f"container:{keeper}", *self._network(directory, program, keeper)),
             *("--env-file", str(directory / _VARIABLES), "--workdir", "/"),
             *("--security-opt", "no-new-privileges", "--pids-limit", str(self.most_processes)),
             *(("--memory", str(self.most_bytes)) if self.most_bytes is not None else ()),
@@ -125,10 +129,18 @@ class Containers:
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(command, 1, b"", b"it does not answer")
 
+    def _network(self, directory: Path, program: Program, keeper: str) -> Iterator[str]:
+        is_open = program.network == "open"
+        yield from ("--network", "host" if is_open else f"container:{keeper}")
+        if is_open or not self._is_docker:
+            # From Docker, who shares a network has the name too, and must not say it.
+            yield from ("--hostname", program.host)
+        yield from ("--volume", f"{network.names(directory, program)}:{network.NAMES}:ro")
+
     def _devices(self) -> tuple[str, ...]:
         if not Path("/dev/nvidiactl").exists():
             return ()
-        return ("--gpus", "all") if Path(self.executable).name == "docker" else ("--device", "nvidia.com/gpu=all")
+        return ("--gpus", "all") if self._is_docker else ("--device", "nvidia.com/gpu=all")
 
 
 def _variables(program: Program) -> Iterator[str]:
@@ -139,14 +151,6 @@ def _variables(program: Program) -> Iterator[str]:
                 f"The variable {name!r} cannot be told to a container: it holds a line's end, or '=' in its name"
             )
         yield f"{name}={value}"
-
-
-def _network(directory: Path, program: Program, keeper: str) -> Iterator[str]:
-    if program.network == "open":
-        yield from ("--network", "host", "--hostname", program.host)
-    else:
-        yield from ("--network", f"container:{keeper}")
-    yield from ("--volume", f"{network.names(directory, program)}:{network.NAMES}:ro")
 
 
 def _mounts(opt_ml: Path, program: Program) -> Iterator[str]:
