@@ -92,7 +92,13 @@ def assemble(settings: Settings, *, alone: bool = False, url: str = "") -> Engin
         endpoints=endpoints,
         invocations=Invocations(resources, objects, endpoints, logs),
         transforms=Transforms(
-            resources, objects, launcher, logs, at_once=settings.jobs_at_once, environments=environments
+            resources,
+            objects,
+            launcher,
+            logs,
+            at_once=settings.jobs_at_once,
+            environments=environments,
+            measurements=measurements,
         ),
         environments=environments,
         keys=keys,

@@ -17,6 +17,7 @@ from groundfog.engine.errors import Busy, Missing, Taken
 from groundfog.engine.launch import Program
 from groundfog.engine.launch.local import Local
 from groundfog.engine.logs import Logs, Span
+from groundfog.engine.measurements import Measurements, Sought
 from groundfog.engine.objects import Objects
 from groundfog.engine.resources import Resource, Resources
 from groundfog.engine.sandbox import Sandbox
@@ -38,7 +39,15 @@ class House:
             Objects(home / "objects"),
         )
         self.launcher = Local(home / "runs", sandbox=Sandbox("none", modules=[MODELS]))
-        self.transforms = Transforms(self.resources, self.objects, self.launcher, self.logs, pace=Pace(start=20))
+        self.measurements = Measurements(state)
+        self.transforms = Transforms(
+            self.resources,
+            self.objects,
+            self.launcher,
+            self.logs,
+            pace=Pace(start=20),
+            measurements=self.measurements,
+        )
         if not self.objects.has_bucket("b"):
             self.objects.create_bucket("b", "us-east-1")
 
@@ -217,6 +226,17 @@ def test_stopped_it_keeps_what_was_written(house: House) -> None:
         house.transforms.stop("j")
     with pytest.raises(Missing):
         house.transforms.stop("nobody")
+
+
+def test_hosts_are_measured_while_they_work(house: House) -> None:
+    house.put(a="sleep:60")
+    house.submit()
+    metrics = wait_until(lambda: house.measurements.page(Sought(namespace="/transforms"))[0], "nothing was measured")
+    [(name, host)] = {dimension for metric in metrics for dimension in metric.dimensions}
+    assert (name, host.partition("/")[0]) == ("Host", "j")
+    assert "CPUUtilization" in {metric.name for metric in metrics}
+    house.transforms.stop("j")
+    house.ended()
 
 
 def test_names_are_unique(house: House) -> None:

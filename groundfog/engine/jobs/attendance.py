@@ -44,10 +44,10 @@ class Attendants:
         )
 
     def _gauges(self, resource: Resource, hosts: Hosts) -> list[Gauge]:
-        if not hosts.job.usage or self.measurements is None:
+        if self.measurements is None:
             return []
         return [
-            Gauge(directory, hosts.job.usage, (("Host", f"{resource.name}/{host}"),), self.measurements)
+            Gauge(directory, hosts.job.log_group, (("Host", f"{resource.name}/{host}"),), self.measurements)
             for host, directory in hosts.named
         ]
 

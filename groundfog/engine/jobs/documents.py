@@ -46,10 +46,9 @@ class Job:
     """Where the output goes: `<prefix>/model.tar.gz` and `<prefix>/output.tar.gz`."""
     compress: bool = True
     log_group: str
+    """The namespace, too, of the metrics that say what its hosts take of the machine."""
     metrics: MetricDefinitions | None = None
     """What to look for in the log."""
-    usage: str = ""
-    """The namespace of the metrics that say what its hosts take of the machine; empty: none do."""
     max_wait: float | None = None
     """For a job whose hosts may be taken away: seconds from its creation until it must have ended."""
     mirrors: tuple[Mirror, ...] = ()

@@ -39,6 +39,7 @@ class Transform:
     answer_seconds: float = 600
     retries: int = 3
     log_group: str
+    """The namespace, too, of the metrics that say what its hosts take of the machine."""
     code: Code | None = None
     """The user's code, where the model's archive does not bring it."""
     recipe: Recipe | None = None

@@ -5,6 +5,7 @@ in a file that becomes the object. What was not finished when a server died is d
 """
 
 import asyncio
+import contextlib
 import gzip
 import io
 import itertools
@@ -14,7 +15,6 @@ import uuid
 import zlib
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -24,11 +24,13 @@ from groundfog.engine.endpoints.furnishing import Furnisher, Unfurnished
 from groundfog.engine.endpoints.line import Reply, Unanswered
 from groundfog.engine.endpoints.replica import Replica
 from groundfog.engine.endpoints.seat import Pace
-from groundfog.engine.errors import Missing, Unfit
+from groundfog.engine.errors import Missing, Unfit, Unreachable
+from groundfog.engine.jobs.attendance import Rounds
 from groundfog.engine.launch import Launcher, Program
 from groundfog.engine.logs import Logs
 from groundfog.engine.logs.diary import Diary
 from groundfog.engine.logs.file import backward
+from groundfog.engine.measurements import Gauge, Measurements
 from groundfog.engine.objects import Object, Objects
 from groundfog.engine.transforms.order import Transform
 from groundfog.engine.transforms.processing import Processing
@@ -36,7 +38,7 @@ from groundfog.engine.transforms.records import Payload, noun_of, payloads, reco
 
 MOST_ANSWER = 256 << 20
 """Bytes that a model may answer to one request."""
-_GLANCE = 0.05
+_GLANCE, _GAUGES_EVERY = 0.05, 2.0
 _FROM_BAD = 400
 
 
@@ -53,6 +55,7 @@ class Workshop:
     launcher: Launcher
     logs: Logs
     pace: Pace
+    measurements: Measurements | None = None
 
 
 class Run:
@@ -71,6 +74,7 @@ class Run:
         self._started, self._done = started, done
         self._processing = Processing(order)
         self._inputs: Iterator[tuple[Object, str]] = iter(())
+        self._gauges: list[Gauge] = []
         self._under_way: dict[str, bool] = {}
         """Keys in their order, and whether each is finished."""
 
@@ -85,7 +89,9 @@ class Run:
         self._inputs = itertools.chain([first], self._inputs)
         hosts = [f"i-{uuid.uuid4().hex[:17]}" for _ in range(self._order.instances)]
         working = asyncio.create_task(_together([self._instance(host) for host in hosts]))
+        gauges = Rounds(_GAUGES_EVERY)
         while not working.done():
+            gauges.due(self._look_at_gauges)
             if interrupted():
                 working.cancel()
                 await asyncio.wait({working})
@@ -102,14 +108,23 @@ class Run:
             program = await self._furnish(replica)
             diary = Diary(self._workshop.logs, self._order.log_group, f"{self._name}/{host}/data-log")
             await asyncio.to_thread(self._workshop.launcher.start, directory, program)
+            if self._workshop.measurements is not None:
+                of_host = (("Host", f"{self._name}/{host}"),)
+                self._gauges.append(Gauge(directory, self._order.log_group, of_host, self._workshop.measurements))
             await self._until_healthy(replica)
             diary.write(self._settings())
             slots = asyncio.Semaphore(self._order.concurrent)
             await _together([self._take(replica, slots, diary) for _ in range(self._order.concurrent)])
         finally:
             replica.hang_up()
+            self._look_at_gauges()
             self._workshop.launcher.remove(directory)
             await asyncio.sleep(0)
+
+    def _look_at_gauges(self) -> None:
+        with contextlib.suppress(Unreachable):
+            for gauge in self._gauges:
+                gauge.look()
 
     async def _furnish(self, replica: Replica) -> Program:
         ended = threading.Event()
@@ -193,7 +208,7 @@ class Run:
         seconds = time.monotonic() - start
         diary.write(f"s3://{found.bucket}/{found.key}: {count} records in {seconds:.2f} s, to {key}")
 
-    @contextmanager
+    @contextlib.contextmanager
     def _opened(self, found: Object) -> Iterator[IO[bytes]]:
         try:
             _, packed = self._workshop.objects.open(found.bucket, found.key)

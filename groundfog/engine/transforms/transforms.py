@@ -20,6 +20,7 @@ from groundfog.engine.environments import Environments
 from groundfog.engine.errors import Busy, Missing, Unfit, Unreachable
 from groundfog.engine.launch import Launcher
 from groundfog.engine.logs import Logs
+from groundfog.engine.measurements import Measurements
 from groundfog.engine.objects import Objects
 from groundfog.engine.outcomes import LONGEST_REASON
 from groundfog.engine.resources import Document, Resource, Resources
@@ -64,6 +65,7 @@ class Transforms:
         at_once: int = 1,
         pace: Pace | None = None,
         environments: Environments | None = None,
+        measurements: Measurements | None = None,
     ) -> None:
         self._resources, self._launcher = resources, launcher
         self._workshop = Workshop(
@@ -72,6 +74,7 @@ class Transforms:
             launcher=launcher,
             logs=logs,
             pace=pace or Pace(),
+            measurements=measurements,
         )
         self._at_once = at_once
         self._closing = threading.Event()

@@ -93,7 +93,6 @@ def order(engine: Engine, caller: Caller, request: Parameters, name: str) -> Job
         prefix="/".join(part for part in (prefix.rstrip("/"), name, "output") if part),
         compress=output.get("CompressionType", "GZIP") == "GZIP",
         log_group=_GROUP,
-        usage=_GROUP,
         metrics=training_metrics.definitions(request["AlgorithmSpecification"], what.program, name),
         max_wait=request.get("StoppingCondition", {}).get("MaxWaitTimeInSeconds"),
         mirrors=training_storage.mirrors(request, name),
