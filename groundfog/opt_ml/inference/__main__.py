@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from groundfog.opt_ml import asgi, redirect
@@ -28,13 +29,25 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     worker = str(Path(__file__).with_name("worker.py"))
     os.environ.update(redirect.environment(os.environ))
-    sys.exit(asyncio.run(_serve([given.python, worker, given.toolkit])))
+    sys.exit(asyncio.run(_serve([given.python, worker, given.toolkit], *limits(given.toolkit, os.environ))))
 
 
-async def _serve(command: list[str]) -> int:
+def limits(toolkit: str, given: Mapping[str, str]) -> tuple[int, float]:
+    """How many workers, and the seconds for an answer. PyTorch's toolkit has names of its own for them, TorchServe's,
+    which are stronger there."""
+
+    def setting(name: str, of_torchserve: str, default: str) -> str:
+        own = given.get(of_torchserve) if toolkit == "pytorch" else ""
+        return own or given.get(name) or default
+
+    workers = setting("SAGEMAKER_MODEL_SERVER_WORKERS", "SAGEMAKER_TS_MIN_WORKERS", "1")
+    seconds = setting("SAGEMAKER_MODEL_SERVER_TIMEOUT", "SAGEMAKER_TS_RESPONSE_TIMEOUT", _SECONDS)
+    return max(1, int(workers)), float(seconds)
+
+
+async def _serve(command: list[str], workers: int, seconds: float) -> int:
     """The exit code. It listens when a worker is ready: so who answers /ping can predict."""
-    workers = max(1, int(os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS") or "1"))
-    pool = Pool(command, workers, float(os.environ.get("SAGEMAKER_MODEL_SERVER_TIMEOUT") or _SECONDS))
+    pool = Pool(command, workers, seconds)
     pool.start()
     try:
         if not await pool.is_ready():

@@ -16,6 +16,7 @@ import pytest
 
 from groundfog.engine.environments import pythons
 from groundfog.engine.errors import Unfit
+from groundfog.opt_ml.inference import __main__
 
 SCRIPT = """
 import json, os, signal, sys, threading, time
@@ -117,6 +118,21 @@ def until(true: Callable[[], bool], seconds: float = 30) -> None:
     while not true():
         assert time.monotonic() < end, "it did not come to pass"
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("toolkit", "given", "limits"),
+    [
+        ("pytorch", {}, (1, 60.0)),
+        ("pytorch", {"SAGEMAKER_TS_MIN_WORKERS": "3", "SAGEMAKER_MODEL_SERVER_TIMEOUT": "5"}, (3, 5.0)),
+        ("pytorch", {"SAGEMAKER_TS_RESPONSE_TIMEOUT": "7", "SAGEMAKER_MODEL_SERVER_TIMEOUT": "5"}, (1, 7.0)),
+        ("huggingface", {"SAGEMAKER_TS_MIN_WORKERS": "3", "SAGEMAKER_MODEL_SERVER_WORKERS": "2"}, (2, 60.0)),
+    ],
+)
+def test_workers_and_their_time_go_by_each_toolkits_names(
+    toolkit: str, given: dict[str, str], limits: tuple[int, float]
+) -> None:
+    assert __main__.limits(toolkit, given) == limits
 
 
 def test_while_one_worker_is_busy_another_answers(serve: Callable[..., Served], tmp_path: Path) -> None:
