@@ -140,6 +140,7 @@ def test_while_one_worker_is_busy_another_answers(serve: Callable[..., Served], 
     waited: list[tuple[int, bytes]] = []
     waiting = threading.Thread(target=lambda: waited.append(served.ask("wait")))
     waiting.start()
+    until((tmp_path / "begun").exists)
     other = {served.pid() for _ in range(3)}
     assert not waited
     (tmp_path / "go").touch()
