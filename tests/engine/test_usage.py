@@ -44,7 +44,7 @@ def test_one_that_ends_soon_leaves_a_look_with_all_there_is_to_say(launcher: Loc
     assert wait_for_the_end(launcher, directory).exit_code == 0, log_of(directory)
     found = looks(directory)
     assert {name for look in found for name in look} == {"at", *(f"{what}Utilization" for what in SEEN)}
-    assert max(look["CPUUtilization"] for look in found) > 0
+    assert max(look.get("CPUUtilization", 0) for look in found) > 0
 
 
 @pytest.fixture

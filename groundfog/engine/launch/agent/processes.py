@@ -33,10 +33,14 @@ def _stat(process: int) -> list[str]:
 
 
 def spent(processes: list[int]) -> float:
-    """Seconds of a processor: of these with what they have waited for, and of what we have."""
-    own = resource.getrusage(resource.RUSAGE_CHILDREN)
-    ticks = sum(int(ticks) for process in processes for ticks in _stat(process)[11:15])
-    return own.ru_utime + own.ru_stime + ticks / _TICKS
+    """Seconds of a processor: of these with what they have waited for."""
+    return sum(int(ticks) for process in processes for ticks in _stat(process)[11:15]) / _TICKS
+
+
+def spent_before() -> float:
+    """Of what we have waited for."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime
 
 
 def own_memory(process: int) -> int:

@@ -88,7 +88,9 @@ class Meter:
 
     def _processor(self, running: list[int]) -> float:
         counted = room.spent(self._room)
-        return processes.spent(running) if counted is None else counted
+        if counted is not None:
+            return counted
+        return processes.spent(running) + (0.0 if self._is_nested else processes.spent_before())
 
     def _write(self, at_least: float = SHORTEST) -> None:
         """What is known now, if it is of so many seconds."""
