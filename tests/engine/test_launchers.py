@@ -159,6 +159,15 @@ def test_remove_ends_what_runs_and_leaves_nothing(launcher: Launcher) -> None:
     wait_until(lambda: str(directory) not in _command_lines())
 
 
+def test_what_a_program_takes_of_its_machine_is_measured(launcher: Launcher) -> None:
+    directory = launcher.make()
+    launcher.start(directory, program("take_a_second"))
+    wait_for_the_end(launcher, directory)
+    looks = [json.loads(line) for line in (directory / "usage").read_text().splitlines()]
+    assert any("CPUUtilization" in look for look in looks)
+    assert [look["at"] for look in looks] == sorted({look["at"] for look in looks})
+
+
 def test_lines_are_kept_whole_readable_and_in_time(launcher: Launcher) -> None:
     directory = launcher.make()
     launcher.start(directory, program("write_badly"))

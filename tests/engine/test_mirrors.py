@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import tempfile
 import threading
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from groundfog.engine.launch.ray import parcels
 from groundfog.engine.launch.ray.desk import Desk
 from groundfog.engine.launch.ray.door import NodeDoor
+from groundfog.engine.launch.ray.folders import claim
 from groundfog.engine.launch.ray.interface import interface_of
 from groundfog.engine.launch.ray.mirror import Mirror
 from groundfog.engine.launch.ray.tunnel import serve
@@ -36,7 +38,7 @@ def test_each_start_is_an_attempt_with_a_name_of_its_own(mirror):
     assert mirror.awaited and mirror.actor == "host-1" and mirror.address == "10.0.0.2"
     mirror.lose("gone")
     assert not mirror.awaited and mirror.lost == "gone"
-    mirror.say(b"1\tone\n")
+    mirror.say(b"1\tone\n", b"")
     mirror.place_order({"program": {}})
     assert mirror.awaited and not mirror.lost and not mirror.placed
     assert mirror.actors == ["host-1", "host-2"] and mirror.order["log"] == 6
@@ -109,6 +111,17 @@ def test_a_parcel_holds_no_link_that_leads_out(tmp_path):
     (tmp_path / "below").mkdir()
     parcels.wrap(root, ["model", "output", "output/below"], tmp_path / "parcel.tar")
     assert b"not to be had" not in (tmp_path / "parcel.tar").read_bytes()
+
+
+def test_what_an_actor_has_left_is_cleared_up_by_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (gone, lock), (alive, kept) = claim("gone"), claim("alive")
+    (gone / "runs" / "host").mkdir(parents=True)
+    os.close(lock)
+    last, held = claim("last")
+    assert not gone.exists() and alive.exists() and last.exists()
+    os.close(kept)
+    os.close(held)
 
 
 def test_one_relay_at_a_time(tmp_path):

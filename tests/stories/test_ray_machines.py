@@ -63,6 +63,16 @@ def test_a_script_finds_what_it_requires_where_nothing_is_shared(cluster, own_se
     assert not list(Path("/tmp").glob(f"{Path(environments).name}*"))
 
 
+def test_a_server_that_the_nodes_cannot_reach_says_so_at_once(cluster, own_server, tmp_path):
+    address, _ = cluster
+    server = own_server(
+        "--warm", "0", "--launcher", "ray", "--ray-address", f"{address}:{PORT}", home=tmp_path / "home"
+    )
+    server.client("s3").create_bucket(Bucket=scripts.BUCKET)
+    reason = scripts.ended(server.client, scripts.order(server.client, {"train.py": b""}))["FailureReason"]
+    assert f"cannot reach the server at {server.url}. Start the server with --host" in reason
+
+
 def test_two_hosts_on_two_machines_and_one_machine_lost(cluster, own_server, tmp_path):
     address, others = cluster
     options = ("--launcher", "ray", "--ray-address", f"{address}:{PORT}", "--network", "open", "--host", address)

@@ -115,7 +115,7 @@ class Ray:
         if len(program.hosts) > 1 and program.network != "open":
             raise Unfit(
                 "On a Ray cluster the hosts of a job find each other over the machines' own network, which jobs may "
-                "use only where the server's setting network is open. Ask for one instance, or change the setting."
+                "use only where the server was started with --network open. Do that, or ask for one instance."
             )
         if self._passes is not None:
             apart = self._cluster.sandbox != "none" and program.network != "open"

@@ -4,7 +4,7 @@ attempts     how often it was started
 order.json   what to run (written by the server, like `stop`)
 stop         there once the program was asked to end
 placed       a node has taken it
-began, log, exit.json, feed.failure   as the node's agent writes them
+began, log, usage, exit.json, feed.failure   as the node's agent writes them
 lost         why there will be no end
 """
 
@@ -24,7 +24,7 @@ class Mirror:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.layout = Layout(directory / "opt_ml")
-        self.log = directory / "log"
+        self.log, self.usage = directory / "log", directory / "usage"
 
     def place_order(self, what: Order) -> None:
         """For one that was not started, or was lost. While there is an order, the relay acts upon it."""
@@ -32,8 +32,9 @@ class Mirror:
             (self.directory / name).unlink(missing_ok=True)
         attempt = self._attempts + 1
         self._write("attempts", str(attempt))
-        log = self.log.stat().st_size
-        self._write("order.json", json.dumps({**what, "attempt": attempt, "log": log, "at": time.time()}))
+        self.usage.touch()
+        known = {"log": self.log.stat().st_size, "usage": self.usage.stat().st_size}
+        self._write("order.json", json.dumps({**what, "attempt": attempt, **known, "at": time.time()}))
 
     def forget(self) -> None:
         """How it ended last: until that is gone, the host counts as ended or as lost."""
@@ -97,9 +98,11 @@ class Mirror:
         if self.began is None:
             self._write("began", repr(when))
 
-    def say(self, lines: bytes) -> None:
-        with self.log.open("ab") as log:
-            log.write(lines)
+    def say(self, lines: bytes, usage: bytes) -> None:
+        for file, news in ((self.log, lines), (self.usage, usage)):
+            if news:
+                with file.open("ab") as opened:
+                    opened.write(news)
 
     def lose(self, why: str) -> None:
         self._write("lost", why or "lost")

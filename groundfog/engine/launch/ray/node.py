@@ -5,10 +5,8 @@ not know to be done: every method may be called twice.
 import json
 import os
 import shutil
-import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -22,6 +20,7 @@ from groundfog.engine.launch import Host, Program
 from groundfog.engine.launch.local import Local
 from groundfog.engine.launch.ray import changes, parcels
 from groundfog.engine.launch.ray.door import NodeDoor
+from groundfog.engine.launch.ray.folders import claim
 from groundfog.engine.launch.ray.interface import interface_of
 from groundfog.engine.launch.ray.supplies import environments, fetch
 from groundfog.engine.launch.ray.window import Window, is_open
@@ -38,6 +37,8 @@ class News:
 
     host: Host
     lines: bytes = b""
+    usage: bytes = b""
+    """What the program takes of the node, a line for each time it was measured."""
     failure: str = ""
     saved: str = ""
     port: int = 0
@@ -46,8 +47,7 @@ class News:
 
 class Node:
     def __init__(self, name: str) -> None:
-        self._folder = _own_folder() / name
-        self._folder.mkdir(exist_ok=True, mode=0o700)
+        self._folder, self._held = claim(name)
         self._parcel = self._folder / "parcel.tar"
         self._lock = threading.Lock()
         self._local: Local | None = None
@@ -87,11 +87,12 @@ class Node:
         if self._local is not None and self._directory is not None:
             self._local.stop(self._directory)
 
-    def look(self, offset: int, began: bool, served: bool, patience: float) -> News:
-        """What is new, as soon as there is something, or after so many seconds."""
+    def look(self, said: int, measured: int, began: bool, served: bool, patience: float) -> News:
+        """What is new, as soon as there is something, or after so many seconds. So many bytes of the log and of the
+        usage are known."""
         end = time.monotonic() + patience
         while True:
-            news = self._news(offset)
+            news = self._news(said, measured)
             first = (news.host.phase == "running" and not began) or (news.port and not served)
             if first or news.lines or news.host.phase in ("exited", "lost") or time.monotonic() > end:
                 return replace(news, saved=changes.digest(self._directory, self._kept)) if self._directory else news
@@ -177,7 +178,7 @@ class Node:
             start_new_session=True,
         )
 
-    def _news(self, offset: int) -> News:
+    def _news(self, said: int, measured: int) -> News:
         news = self._not_to_be or News(host=Host(phase="starting"))
         if self._local is None or self._directory is None:
             return news
@@ -186,22 +187,13 @@ class Node:
             host = self._local.poll(self._directory)
             news = News(host=host, failure=feed.failure(self._directory), port=self._port())
         # After its phase: what it says before its end is not missed.
-        return replace(news, lines=_from(self._directory / "log", offset))
+        usage = _from(self._directory / "usage", measured)
+        return replace(news, lines=_from(self._directory / "log", said), usage=usage)
 
     def _port(self) -> int:
         if self._window is None and is_open(self._layout.socket):
             self._window = Window(self._layout.socket, self._word)
         return self._window.port if self._window is not None else 0
-
-
-def _own_folder() -> Path:
-    """Ours alone, on a machine where others may write to /tmp too. Raises PermissionError."""
-    folder = Path(tempfile.gettempdir()) / f"groundfog-{os.getuid()}"
-    folder.mkdir(exist_ok=True, mode=0o700)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise PermissionError(f"{folder} is not ours alone")
-    return folder
 
 
 def _ended(because: Literal["stopped", "input"], exit_code: int) -> Host:
@@ -226,9 +218,12 @@ def _name_interface(layout: Layout, address: str) -> None:
 
 def _from(file: Path, offset: int) -> bytes:
     """Whole lines."""
-    with file.open("rb") as log:
-        log.seek(offset)
-        lines = log.read(parcels.PIECE)
+    try:
+        with file.open("rb") as opened:
+            opened.seek(offset)
+            lines = opened.read(parcels.PIECE)
+    except FileNotFoundError:
+        return b""
     return lines[: lines.rfind(b"\n") + 1]
 
 

@@ -18,7 +18,12 @@ _PATIENCE = 10.0
 
 def main(folder: str) -> None:
     sys.stdin.buffer.read()
-    for directory in Path(folder, "runs").glob("*"):
+    clear(Path(folder))
+
+
+def clear(folder: Path) -> None:
+    """Of an actor that is gone: end what still runs, and remove everything."""
+    for directory in (folder / "runs").glob("*"):
         _until(_is_killed, directory / "lock")
         for group in _groups(directory / "order.json"):
             _until(_is_removed, group)
