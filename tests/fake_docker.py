@@ -132,7 +132,7 @@ def install(folder: Path) -> Path:
     """As `docker` in the folder, for PATH."""
     folder.mkdir(parents=True, exist_ok=True)
     docker = folder / "docker"
-    docker.write_text(f"#!{sys.executable}\n{Path(__file__).read_text()}")
+    docker.write_text(f"#!{sys.executable} -IS\n{Path(__file__).read_text()}")
     docker.chmod(0o755)
     return docker
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import fake_docker
 import pytest
 from engine.hosts import wait_for_the_end, wait_until
+from engines import ENGINE, why_none
 
 from groundfog.engine.errors import Unfit
 from groundfog.engine.launch import Program
@@ -196,9 +197,10 @@ def test_a_container_ends_with_its_host(local: Local, containers: Containers) ->
 
 def test_a_container_ends_with_its_agent_whoever_is_there(local: Local, containers: Containers) -> None:
     directory = waiting(local)
-    os.kill(int((directory / "lock").read_text()), signal.SIGKILL)
+    agent = int((directory / "lock").read_text())
+    os.kill(agent, signal.SIGKILL)
     wait_until(lambda: there_are(containers) == [])
-    assert local.poll(directory).phase == "lost"
+    wait_until(lambda: local.poll(directory).phase == "lost" and not Path(f"/proc/{agent}").exists())
     before = asked(containers)
     local.start(directory, replace(PROGRAM, image="waits"))
     wait_until(lambda: (directory / "log").read_text().count("waiting") == 2)
@@ -226,6 +228,35 @@ def test_what_an_engine_made_too_late_is_swept_away(local: Local, containers: Co
             if whose != label:
                 made.kill()
     assert [name.split("-")[1] for name in there_are(containers)] == sorted([directory.name] * 2 + ["elsewhere"])
+
+
+def test_a_server_that_is_no_root_gets_back_what_containers_wrote(
+    containers: Containers, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert containers.afterwards(directory) == []
+    monkeypatch.setattr(os, "geteuid", lambda: 4321)
+    command = containers.afterwards(directory)
+    assert options(command, "--network") == ["none"]
+    assert f"type=bind,source={directory},target=/groundfog/host" in options(command, "--mount")
+    assert command[-2:] == ["--reference=/groundfog/host", "/groundfog/host/opt_ml"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0 or bool(why_none()), reason=why_none() or "not root")
+def test_a_real_engine_gives_back_what_containers_wrote(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ENGINE is not None
+    containers = Containers(ENGINE, around=os.environ)
+    containers.commands(directory, PROGRAM, None)
+    left = directory / "opt_ml" / "model" / "deep"
+    left.mkdir(mode=0o700)
+    (left / "link").symlink_to(directory.parent)
+    for path in (directory, directory / "variables"):
+        os.chown(path, 4321, 4321)
+    monkeypatch.setattr(os, "geteuid", lambda: 4321)
+    containers.remove(directory)
+    owners = {path.lstat().st_uid for path in (directory / "opt_ml", *(directory / "opt_ml").rglob("*"))}
+    assert owners == {4321}
+    assert directory.parent.stat().st_uid == os.getuid() == 0
 
 
 def test_a_keeper_that_cannot_be_had_says_why() -> None:

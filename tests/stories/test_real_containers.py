@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from engines import ask, why_none
 from served import Server, wait_until
 
-ENGINE = shutil.which("docker") or shutil.which("podman")
 IMAGE = "localhost/groundfog-test-python:1"
 PYTHON = Path("/usr/bin/python3")
 GROUP = "/aws/sagemaker/TrainingJobs"
@@ -74,19 +74,8 @@ while not again:
 """
 
 
-def ask(*arguments: str, given: bytes = b"") -> str:
-    assert ENGINE is not None
-    return subprocess.run([ENGINE, *arguments], input=given, capture_output=True, check=True).stdout.decode()
-
-
-def why_none() -> str:
-    if ENGINE is None or not PYTHON.exists():
-        return "no Docker, no Podman, or no Python of the system's"
-    answer = subprocess.run([ENGINE, "ps"], capture_output=True, text=True)
-    return answer.stderr if answer.returncode else ""
-
-
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_none()), reason=why_none())]
+WHY_NONE = why_none() if PYTHON.exists() else f"an image is made of {PYTHON}"
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY_NONE), reason=WHY_NONE)]
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,8 @@ class Confined:
     """What the agent asks of the keeper of the host's network; None: it has the machine's."""
     keeper: Sequence[str] = ()
     """What keeps a container's network, whatever that is, and its life."""
+    afterwards: Sequence[str] = ()
+    """What the agent runs when all has ended, before it says so."""
     room: Mapping[str, Any]
     """What it may take of the machine, in the agent's words."""
 
@@ -183,6 +185,7 @@ class Sandbox:
             nested=0,
             network=None,
             keeper=keeper,
+            afterwards=self._containers.afterwards(directory),
             room=self._limits.room(directory),
         )
 

@@ -71,15 +71,22 @@ class Containers:
         given.write_text("".join(f"{line}\n" for line in _variables(program)))
         self.remove(directory)
         self._have_keepers()
-        # A new name for each start: the engine may still be making what was asked of it before an agent died.
-        name = f"groundfog-{directory.name}-{secrets.token_hex(4)}"
-        labels = ("--label", f"{_LABEL}={directory.parent}")
+        name = _new_name(directory)
         keeper = f"{name}-keeper"
         beside = pod.options(directory, program, door)
         return (
-            [self.executable, "run", "--rm", "--name", keeper, *labels, *beside],
-            [self.executable, "run", "--rm", "--name", name, *labels, *self._options(directory, program, keeper)],
+            [*self._run(directory, keeper), *beside],
+            [*self._run(directory, name), *self._options(directory, program, keeper)],
         )
+
+    def afterwards(self, directory: Path) -> list[str]:
+        """What to run when the container has ended: it may have written as root what the server's user cannot read."""
+        if os.geteuid() == 0:
+            return []
+        return [*self._run(directory, f"{_new_name(directory)}-after"), *pod.giving_back(directory)]
+
+    def _run(self, directory: Path, name: str) -> list[str]:
+        return [self.executable, "run", "--rm", "--name", name, "--label", f"{_LABEL}={directory.parent}"]
 
     def _options(self, directory: Path, program: Program, keeper: str) -> list[str]:
         return [
@@ -96,9 +103,12 @@ class Containers:
         ]
 
     def remove(self, directory: Path) -> None:
-        """The host's containers, if there are any still: the engine may be removing them itself, and takes its time."""
+        """The host's containers, if there are any still, since the engine takes its time to remove them itself. What
+        they have left can be removed then, too."""
         if (directory / _VARIABLES).exists():
             self._remove(directory.parent, lambda host: host == directory)
+            if _has_others_files(directory / "opt_ml"):
+                self._ask(*self.afterwards(directory)[1:])
 
     def sweep(self, runs: Path) -> None:
         """Those of hosts whose directory in `runs` is gone: an engine may make one when nobody wants it any more."""
@@ -141,6 +151,18 @@ class Containers:
         if not Path("/dev/nvidiactl").exists():
             return ()
         return ("--gpus", "all") if self._is_docker else ("--device", "nvidia.com/gpu=all")
+
+
+def _new_name(directory: Path) -> str:
+    """For each start another: the engine may still be making what was asked of it before an agent died."""
+    return f"groundfog-{directory.name}-{secrets.token_hex(4)}"
+
+
+def _has_others_files(folder: Path) -> bool:
+    if os.geteuid() == 0:
+        return False
+    search = ["find", str(folder), "!", "-uid", str(os.geteuid()), "-print", "-quit"]
+    return bool(subprocess.run(search, capture_output=True).stdout)
 
 
 def _variables(program: Program) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """What stands beside a container: a second one, of ours, whose network and process namespace the first one shares.
 
 Its image is empty, and made here: all that it finds is of this machine, and read-only. It runs
-`launch/agent/network/contained.py`, and the other lives as long as it does.
+`launch/agent/network/contained.py`, and the other lives as long as it does. Where the server is no root, a third one
+clears up after them.
 """
 
 import json
@@ -21,20 +22,16 @@ _INSIDE = Path("/groundfog")
 _LIBRARIES = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache")
 _TO_PLUG_IN = ("NET_ADMIN", "SYS_ADMIN", "NET_BIND_SERVICE", "DAC_OVERRIDE")
 """Capabilities, most of which it gives up once the network is there."""
+_CHOWN, _TO_GIVE_BACK = Path("/usr/bin/chown"), ("CHOWN", "DAC_OVERRIDE")
 
 
 def options(directory: Path, program: Program, door: Door | None) -> Iterator[str]:
     """Of `run`, with the image and its command. It lives for as long as its standard input is open."""
     is_open = program.network == "open"
     yield from ("--interactive", "--hostname", program.host)
-    # Where somebody has removed the image meanwhile, nobody is asked for one of this name.
-    yield from ("--pull", "never", "--read-only", "--network", "host" if is_open else "none")
-    yield from ("--security-opt", "no-new-privileges", "--security-opt", "label=disable", "--cap-drop", "ALL")
-    for capability in () if is_open else _TO_PLUG_IN:
-        yield from ("--cap-add", capability)
+    yield from ("--network", "host" if is_open else "none")
     python = Path(sys.executable).resolve()
-    for path in _readable(python):
-        yield from _bind(path, path)
+    yield from _of_this_machine(python, () if is_open else _TO_PLUG_IN)
     yield from _bind(_NETWORK, _INSIDE / "network")
     wish = None
     if not is_open:
@@ -49,8 +46,27 @@ def options(directory: Path, program: Program, door: Door | None) -> Iterator[st
     yield from ("-I", "-S", str(_INSIDE / "network" / "contained.py"), json.dumps(wish))
 
 
-def _readable(python: Path) -> list[Path]:
-    homes = {python.parents[1], Path(sys.base_prefix).resolve()}
+def giving_back(directory: Path) -> Iterator[str]:
+    """Of `run`: all that a container left in the host's directory is its owner's then, whoever wrote it."""
+    yield from ("--network", "none", *_of_this_machine(_CHOWN, _TO_GIVE_BACK))
+    yield from _bind(directory, _INSIDE / "host", ())
+    yield from ("--entrypoint", str(_CHOWN), IMAGE, "--recursive", "--no-dereference")
+    yield from (f"--reference={_INSIDE / 'host'}", str(_INSIDE / "host" / "opt_ml"))
+
+
+def _of_this_machine(executable: Path, capabilities: tuple[str, ...]) -> Iterator[str]:
+    """What it needs to run, and no more."""
+    # Where somebody has removed the image meanwhile, nobody is asked for one of this name.
+    yield from ("--pull", "never", "--read-only", "--cap-drop", "ALL")
+    yield from ("--security-opt", "no-new-privileges", "--security-opt", "label=disable")
+    for capability in capabilities:
+        yield from ("--cap-add", capability)
+    for path in _readable(executable):
+        yield from _bind(path, path)
+
+
+def _readable(executable: Path) -> list[Path]:
+    homes = {executable.parents[1], Path(sys.base_prefix).resolve()}
     apart = sorted(home for home in homes if not home.is_relative_to("/usr"))
     return [*(path for path in map(Path, _LIBRARIES) if path.exists()), *apart]
 

@@ -124,6 +124,8 @@ class Agent:
             lines.write(b"What feeds the Pipe channels of this host died; so the program was killed.\n")
         lines.close()
         self._close_network()
+        if order["afterwards"]:
+            process.run(order["afterwards"], order["environment"])
         if unfed or (self.leaving and not because):
             return
         code = _UNSTARTABLE if program is None else program.returncode

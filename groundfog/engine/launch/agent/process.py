@@ -89,6 +89,11 @@ def ask_to_end(program: subprocess.Popen[bytes], nested: int) -> bool:
     return True
 
 
+def run(command: list[str], environment: dict[str, str]) -> None:
+    """A command of ours, to its end, whatever comes of it."""
+    subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+
+
 def kill(program: subprocess.Popen[bytes]) -> None:
     """The program and what it left behind in its session."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
