@@ -22,6 +22,10 @@ from .scores import Tally
 FILE = "training.safetensors"
 
 _DTYPES = {torch.float32: "F32", torch.uint8: "U8"}
+_BEGIN = 8
+"""Bytes that say how long the header is."""
+_LINE = 64
+"""Bytes of a line of the cache."""
 _MAY_CHANGE = {"max_num_batches", "max_num_epochs", "min_num_epochs", "checkpoint_threshold", "num_processes"}
 
 
@@ -76,17 +80,20 @@ def write_tensors(file: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     """As safetensors, in one step: under another name first.
 
     The library's own writer would have all of it in memory once more (https://github.com/huggingface/safetensors#format).
+    Where a file is mapped into memory each tensor begins with a line of the cache, if the odd-sized ones come last:
+    whoever multiplies by it as it lies would else load from two lines at a time.
     """
     header: dict[str, Any] = {"__metadata__": metadata}
+    tensors = dict(sorted(tensors.items(), key=lambda each: each[1].nbytes % _LINE > 0))
     end = 0
     for name, tensor in tensors.items():
         start, end = end, end + tensor.nbytes
         header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
     text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
+    text += b" " * (-(_BEGIN + len(text)) % _LINE)
     partial = file.with_name(f".{file.name}.partial")
     with partial.open("wb") as out:
-        out.write(len(text).to_bytes(8, "little") + text)
+        out.write(len(text).to_bytes(_BEGIN, "little") + text)
         for tensor in tensors.values():
             out.write(tensor.detach().cpu().flatten().numpy().data)
     partial.chmod(0o644)

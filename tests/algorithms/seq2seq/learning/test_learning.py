@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 from groundfog.algorithms.seq2seq import Checkpoint, Finished, InputFault, Progress, Seq2Seq, Started
 from groundfog.algorithms.seq2seq.data.vocabulary import PAD
@@ -61,6 +62,14 @@ def test_a_fresh_process_says_the_same_from_the_saved_folder(
     command = [sys.executable, "-c", program, str(reverser_folder), json.dumps(sources)]
     answered = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     assert answered == [[each.target, each.score] for each in reverser.translate(sources)]
+
+
+def test_weights_begin_with_a_line_of_the_cache_where_their_file_is_mapped(tmp_path: Path) -> None:
+    tensors = {name: torch.rand(shape) for name, shape in (("odd", (3,)), ("even", (5, 32)), ("also", (16,)))}
+    write_tensors(tmp_path / "some", tensors, {"format": "x"})
+    read = load_file(tmp_path / "some")
+    assert all(torch.equal(read[name], tensor) for name, tensor in tensors.items())
+    assert [name for name in read if read[name].data_ptr() % 64] == []
 
 
 def test_a_saved_folder_has_the_names_of_the_original(reverser_folder: Path) -> None:
