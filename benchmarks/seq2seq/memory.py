@@ -1,6 +1,6 @@
 """Peak memory of training, and what a model adds to an endpoint's process.
 
-    python benchmarks/seq2seq/memory.py [--hidden 512] [--batch 64] [--loaded 1024]
+    python benchmarks/seq2seq/memory.py [--hidden 512] [--batch 64] [--loaded 1024] [--precision bfloat16]
 
 Training is compared with its parameters, the optimizer's state and one batch's activations; everything else that is in
 memory at some time is beyond that: gradients, the best parameters so far, files being written. Each measurement has a
@@ -89,9 +89,9 @@ def loading(folder: str) -> float:
     return status("VmHWM") - before
 
 
-def save(folder: Path, hidden: int) -> int:
+def save(folder: Path, hidden: int, precision: str) -> int:
     """Bytes of the parameters of a model that was saved there."""
-    model = Seq2Seq(rnn_num_hidden=hidden, max_num_batches=1)
+    model = Seq2Seq(rnn_num_hidden=hidden, max_num_batches=1, precision=precision)
     model.source_vocabulary = model.target_vocabulary = VOCABULARY
     model.fit_corpora(dictionary(64), dictionary(64), folder=folder)
     return (folder / "params.best").stat().st_size
@@ -109,6 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("hidden", 512), ("batch", 64), ("loaded", 1024)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of what is loaded")
     given = parser.parse_args()
     torch.set_num_threads(1)
     network = Network(Hyperparameters.of(options_of(given.hidden, given.batch)), len(VOCABULARY), len(VOCABULARY))
@@ -120,8 +121,8 @@ def main() -> None:
         f" {2 * parameters:.0f}, activations {batch:.0f}; peak {peak:.0f} MiB, {peak / needed:.2f} times their sum"
     )
     with tempfile.TemporaryDirectory() as folder:
-        save(Path(folder) / "small", 16)
-        size = save(Path(folder) / "large", given.loaded) / MIB
+        save(Path(folder) / "small", 16, given.precision)
+        size = save(Path(folder) / "large", given.loaded, given.precision) / MIB
         added = apart("loading", folder)
     print(f"an endpoint: a model of {size:.0f} MiB adds {added:.0f} MiB, {added / size:.2f} times its size")
 

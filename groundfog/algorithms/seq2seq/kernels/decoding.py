@@ -5,10 +5,13 @@
 
 Usual is an LSTM network on the CPU, of any layers, attention and vocabulary. Its weights are read where they lie. What
 is made of them is small: tables of the first layers' gates, a row for each token, made anew when the weights changed.
-With the precision bfloat16 there are rounded copies of the matrices too, half as large as they are.
+With the precision bfloat16 there are rounded copies of the matrices too, half as large as they are, and those of a
+loaded model are left to its file until somebody reads them again.
 """
 
 import ctypes
+import mmap
+import sys
 from collections.abc import Iterator, Sequence
 from ctypes import POINTER, c_double, c_float, c_int32, c_int64, c_void_p
 from itertools import islice
@@ -32,6 +35,10 @@ if TYPE_CHECKING:
 
 _MOST_IN_TABLE = 1 << 22
 """Numbers; beyond it a table would not stay in any cache, and be large beside the weights that it replaces."""
+
+
+_PAGE_OUT = 21
+"""MADV_PAGEOUT of Linux's <sys/mman.h>, which Python's mmap does not know yet."""
 
 
 class Spoken(NamedTuple):
@@ -151,7 +158,8 @@ class Compiled:
         self, embedding: nn.Embedding | None, of_input: Tensor, of_step: Tensor, bias: Tensor, other_bias: Tensor
     ) -> "_Cell":
         both = self._hold((bias + other_bias).detach())
-        return _Cell(self._matrix(of_input, both), self._matrix(of_step), self._table(embedding, of_input, both), 2)
+        table = self._table(embedding, of_input, both)
+        return _Cell(self._matrix(of_input, both), self._matrix(of_step), table, 2)
 
     def _cell(self, cell: nn.Module, embedding: nn.Embedding | None) -> "_Cell":
         assert isinstance(cell, LSTMCell)
@@ -171,7 +179,9 @@ class Compiled:
 
     def _matrix(self, weight: Tensor, bias: Tensor | None = None) -> "_Matrix":
         if self._half:
-            weight = self._hold(weight.detach().bfloat16())
+            rounded = self._hold(weight.detach().bfloat16())
+            _leave_to_its_file(weight)
+            weight = rounded
         return _Matrix(weight.data_ptr(), None if bias is None else bias.data_ptr(), *weight.shape, self._half)
 
     def _hold(self, tensor: Tensor) -> Tensor:
@@ -182,6 +192,20 @@ class Compiled:
         array = (kind * len(items))(*items)
         self._held.append(array)
         return array
+
+
+def _leave_to_its_file(weight: Tensor) -> None:
+    """No memory for a loaded matrix that is not read for now: what reads it again finds the same, if a bit later.
+
+    The system keeps whatever has no file behind it. A version above 0 says so beforehand: no such matrix is loaded.
+    """
+    if not sys.platform.startswith("linux") or weight.is_inference() or weight._version:
+        return
+    first = -(-weight.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
+    length = (weight.data_ptr() + weight.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE - first
+    if length > 0:
+        # Where it cannot be, nothing is lost but room.
+        ctypes.CDLL(None).madvise(c_void_p(first), ctypes.c_size_t(length), _PAGE_OUT)
 
 
 _known: WeakKeyDictionary[Network, Compiled] = WeakKeyDictionary()

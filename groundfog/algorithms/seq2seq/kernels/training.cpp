@@ -13,11 +13,17 @@
 
 static thread_local Units rounded, panels, other_panels, strips, columns, scores;
 
-// C = A^T B for A [K, M], B [K, N]: a weight's gradient over all steps at once.
+// C = A^T B for A [K, M], B [K, N]: a weight's gradient over all steps at once. A is turned a block at a time, which
+// takes less room, and stays in the cache while it meets all of B.
 template <class Number>
 static void gradient(long M, long N, long K, const float* a, long a_pitch, const float* b, long b_pitch, float* c) {
-    const Left transposed = left_transposed<Number>(M, K, a, a_pitch, strips);
-    multiply<Number>(M, N, K, transposed, pack<Number>(K, N, b, b_pitch, columns), c, N, false);
+    constexpr long BLOCK = 480;
+    const float* packed = pack<Number>(K, N, b, b_pitch, columns);
+    for (long m = 0; m < M; m += BLOCK) {
+        const long rows = std::min(M - m, BLOCK);
+        const Left transposed = left_transposed<Number>(rows, K, a + m, a_pitch, strips);
+        multiply<Number>(rows, N, K, transposed, packed, c + m * N, N, false);
+    }
 }
 
 // The rows, `width` wide, each added to the one of its number.
@@ -65,7 +71,7 @@ struct Lstm {
     const float* of_step;            // [4H, H]
     float *hidden, *cells, *gates;   // [T + 1, B, H] twice, the first given; [T, B, 4H]
     float *d_hidden, *d_cells;       // [T + 1, B, H]: given, and added up to what the first ones' are
-    float *d_gates, *d_projected;    // [T, B, 4H]; [R, 4H], given as zeros
+    float *d_gates, *d_projected;    // [T, B, 4H], which may be gates; [R, 4H], given as zeros
     float* d_of_step;
 };
 
@@ -116,7 +122,7 @@ struct Decoder {
     float *weights, *said;            // [T, B, S], [T, B, H]
     const float* d_said;
     float *d_before, *d_cell;         // [B, 2H], [B, H]: of the first
-    float *d_gates, *d_from_hidden;   // as those without d_
+    float *d_gates, *d_from_hidden;   // as those without d_; d_gates may be gates
     float *d_projected, *d_keys, *d_values, *d_of_step, *d_of_hidden, *d_direction;
     // All derivatives from d_before on, but for the weights', are given as zeros.
 

@@ -149,11 +149,7 @@ class LSTMByKernels(torch.autograd.Function):
     def backward(ctx: Any, d_outputs: Tensor, d_cells: Tensor) -> tuple[Tensor | None, ...]:
         projected, numbers, of_step, outputs, cells, gates = ctx.saved_tensors
         d_hidden, d_cell = (torch.cat([torch.zeros_like(each[:1]), each]) for each in (d_outputs, d_cells))
-        d_gates, d_of_step, d_projected = (
-            torch.empty_like(gates),
-            torch.empty_like(of_step),
-            torch.zeros_like(projected),
-        )
+        d_of_step, d_projected = torch.empty_like(of_step), torch.zeros_like(projected)
         _call(
             *("lstm", "backward", ctx.half, ctx.shape),
             numbers=numbers,
@@ -163,7 +159,7 @@ class LSTMByKernels(torch.autograd.Function):
             gates=gates,
             d_hidden=d_hidden,
             d_cells=d_cell,
-            d_gates=d_gates,
+            d_gates=_in_the_place_of(gates),
             d_projected=d_projected,
             d_of_step=d_of_step,
         )
@@ -225,7 +221,7 @@ class UnrolledByKernels(torch.autograd.Function):
         of = dict(zip(ctx.names, ctx.saved_tensors, strict=True))
         direction = of["direction"]
         d_before, d_cell = torch.zeros_like(of["before"][0]), torch.zeros_like(of["cells"][0])
-        d_gates, d_projected = torch.empty_like(of["gates"]), torch.zeros_like(of["projected"])
+        d_projected = torch.zeros_like(of["projected"])
         d_keys, d_values = torch.zeros_like(of["keys"]), torch.zeros_like(of["values"])
         d_of_step, d_of_hidden = torch.empty_like(of["of_step"]), torch.empty_like(of["of_hidden"])
         d_direction = None if direction is None else torch.zeros_like(direction)
@@ -235,7 +231,7 @@ class UnrolledByKernels(torch.autograd.Function):
             d_said=d_said.contiguous(),
             d_before=d_before,
             d_cell=d_cell,
-            d_gates=d_gates,
+            d_gates=_in_the_place_of(of["gates"]),
             d_from_hidden=torch.zeros_like(of["from_hidden"]),
             d_projected=d_projected,
             d_keys=d_keys,
@@ -300,6 +296,12 @@ def _lengths(mask: Tensor | None, keys: Tensor) -> Tensor:
     if mask is None:
         return torch.full((len(keys),), keys.shape[1])
     return (mask[:, 0] == 0).sum(1)
+
+
+def _in_the_place_of(saved: Tensor) -> Tensor:
+    """Where its derivative goes, that both need not be in memory. Autograd refuses a second backward over it then."""
+    torch.autograd.graph.increment_version(saved)
+    return saved
 
 
 def _beginning_with(first: Tensor, steps: int) -> Tensor:

@@ -155,7 +155,8 @@ class ConvolutionalDecoder(nn.Module):
         states = self.entrance(self.embedding(tokens), state.place)  # [R, C]
         pasts, looked = [], []
         for layer, attention, told, past in zip(self.layers, self.attention, memory.layers, state.past, strict=True):
-            window = torch.cat([past, states.unsqueeze(2)], 2)
+            now = states.unsqueeze(2)
+            window = torch.cat([past, now], 2) if self.before else now
             pasts.append(window[:, :, 1:])
             seen = layer.step(window)  # type: ignore[operator]
             queries = seen.unflatten(0, (told[0].shape[0], -1))  # [B, Q, C]

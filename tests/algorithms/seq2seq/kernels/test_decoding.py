@@ -1,8 +1,12 @@
 """Search in compiled steps: against the same search in PyTorch, and against itself."""
 
 import random
+import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -159,6 +163,28 @@ def test_what_is_made_of_the_weights_is_small() -> None:
     assert compiled is not None
     made = sum(held.nbytes for held in compiled._held if isinstance(held, torch.Tensor))
     assert made < 0.3 * sum(weight.nbytes for weight in network.parameters())
+
+
+def in_memory(file: Path) -> float:
+    """The share of a mapped file that is in this process's memory."""
+    text = Path("/proc/self/smaps").read_text()
+    return float(re.search(rf"{file}\n.*?\nRss: +(\d+)", text, re.DOTALL)[1]) * 1024 / file.stat().st_size
+
+
+def test_a_loaded_models_matrices_are_not_in_memory_beside_their_rounded_copies(tmp_path: Path) -> None:
+    if subprocess.run(["stat", "-f", "-c", "%T", tmp_path], capture_output=True, text=True).stdout.strip() == "tmpfs":
+        pytest.skip("what lies in memory alone cannot be left to its file")
+    made = Seq2Seq(rnn_num_hidden=256, num_embed_source=64, num_embed_target=64, max_num_batches=1)
+    made.fit([("a b", "c")] * 2, [("a", "c")], folder=tmp_path)
+    network = Seq2Seq.load(tmp_path).network
+    network.decoder.output.weight.detach().add_(1)
+    # Only a processor that has bfloat16 would search with it.
+    rounding = SimpleNamespace(has_half=lambda: 1, search=SimpleNamespace(), release=None)
+    decoding.Compiled(network.encoder, network.decoder, [], rounding, half=True)
+    assert in_memory(tmp_path / "params.best") < 0.4
+    for name, weight in made.network.state_dict().items():
+        assert torch.equal(network.state_dict()[name], weight + (name == "decoder.output.weight")), name
+    assert in_memory(tmp_path / "params.best") > 0.9
 
 
 @pytest.mark.parametrize(

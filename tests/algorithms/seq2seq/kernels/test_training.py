@@ -52,7 +52,7 @@ def assert_same(found: list[Tensor], right: list[Tensor], within: float) -> None
 
 
 @pytest.mark.parametrize(("half", "within"), PRECISIONS)
-@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 3, 7), (64, 49, 33), (130, 96, 2100)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 3, 7), (64, 49, 33), (130, 96, 2100), (30, 997, 20)], ids=str)
 @pytest.mark.parametrize("bias", [True, False], ids=["with bias", "without"])
 def test_a_linear_layer_is_that_of_torch(shape: tuple[int, int, int], bias: bool, half: bool, within: float) -> None:
     rows, outputs, inputs = shape
@@ -82,6 +82,14 @@ def test_an_lstm_is_that_of_the_cells(width: int, half: bool, within: float) -> 
     ]
     found = results_and_gradients(lambda rows, *given: LSTMByKernels.apply(rows, numbers, *given, half), arguments)
     assert_same(found, results_and_gradients(by_cells, arguments), within)
+
+
+def test_a_second_backward_over_what_the_first_has_overwritten_is_refused() -> None:
+    rows, of_step, state = torch.randn(4, 12, requires_grad=True), torch.randn(12, 3), torch.randn(2, 3)
+    outputs, _ = LSTMByKernels.apply(rows, torch.randint(0, 4, (5, 2)), of_step, state, state, False)
+    outputs.sum().backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        outputs.sum().backward()
 
 
 @pytest.mark.parametrize(("half", "within"), PRECISIONS)
