@@ -18,7 +18,7 @@ IMAGE = "localhost/groundfog-test-python:1"
 PYTHON = Path("/usr/bin/python3")
 GROUP = "/aws/sagemaker/TrainingJobs"
 LOOKS = """
-import json, os, socket, threading, time, urllib.error, urllib.request
+import json, os, signal, socket, threading, time, urllib.error, urllib.request
 config = json.load(open("/opt/ml/input/config/resourceconfig.json"))
 given = json.load(open("/opt/ml/input/config/hyperparameters.json"))
 listening = socket.create_server(("0.0.0.0", 7777))
@@ -51,6 +51,8 @@ def opens(path):
         return True
     except OSError:
         return False
+for number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM, signal.SIGINT):
+    os.kill(1, number)
 said = {
     "name": socket.gethostname(),
     "interfaces": sorted(name for _, name in socket.if_nameindex()),

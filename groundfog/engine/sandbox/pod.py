@@ -20,9 +20,11 @@ EMPTY = bytes(10240)
 _NETWORK = Path(__file__).parents[1] / "launch" / "agent" / "network"
 _INSIDE = Path("/groundfog")
 _LIBRARIES = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache")
-_TO_PLUG_IN = ("NET_ADMIN", "SYS_ADMIN", "NET_BIND_SERVICE", "DAC_OVERRIDE")
-"""Capabilities, most of which it gives up once the network is there."""
-_CHOWN, _TO_GIVE_BACK = Path("/usr/bin/chown"), ("CHOWN", "DAC_OVERRIDE")
+_ANY_FILE = "DAC_OVERRIDE"
+"""This machine's files may be readable to the server's user alone, and here one is root, without root's rights."""
+_TO_PLUG_IN = ("NET_ADMIN", "SYS_ADMIN", "NET_BIND_SERVICE")
+"""Capabilities that it gives up once the network is there."""
+_CHOWN = Path("/usr/bin/chown")
 
 
 def options(directory: Path, program: Program, door: Door | None) -> Iterator[str]:
@@ -48,7 +50,7 @@ def options(directory: Path, program: Program, door: Door | None) -> Iterator[st
 
 def giving_back(directory: Path) -> Iterator[str]:
     """Of `run`: all that a container left in the host's directory is its owner's then, whoever wrote it."""
-    yield from ("--network", "none", *_of_this_machine(_CHOWN, _TO_GIVE_BACK))
+    yield from ("--network", "none", *_of_this_machine(_CHOWN, ("CHOWN",)))
     yield from _bind(directory, _INSIDE / "host", ())
     yield from ("--entrypoint", str(_CHOWN), IMAGE, "--recursive", "--no-dereference")
     yield from (f"--reference={_INSIDE / 'host'}", str(_INSIDE / "host" / "opt_ml"))
@@ -59,7 +61,7 @@ def _of_this_machine(executable: Path, capabilities: tuple[str, ...]) -> Iterato
     # Where somebody has removed the image meanwhile, nobody is asked for one of this name.
     yield from ("--pull", "never", "--read-only", "--cap-drop", "ALL")
     yield from ("--security-opt", "no-new-privileges", "--security-opt", "label=disable")
-    for capability in capabilities:
+    for capability in (_ANY_FILE, *capabilities):
         yield from ("--cap-add", capability)
     for path in _readable(executable):
         yield from _bind(path, path)

@@ -37,7 +37,9 @@ _CAPABILITIES_3, _DUMPABLE = 0x20080522, 4
 
 
 def main(wish: dict[str, Any] | None) -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    # What has no handler does not reach the first process of a namespace from within.
+    for number in (signal.SIGCHLD, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     # As the same user the host's program could look at this process otherwise, and at its files.
     namespaces.call(namespaces.libc.prctl, _DUMPABLE, 0)
     threading.Thread(target=_end_with_the_agent, daemon=True).start()
