@@ -5,6 +5,7 @@ nothing here but the lives of those that share its process namespace, which end 
 `asked.jsonl` beside it, and a file in `containers` for each that there is.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -75,7 +76,9 @@ def keep(record: Path, given: dict[str, list[str]]) -> int:
     note(record, os.getpid(), given)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    sys.stdin.buffer.read()
+    signal.signal(signal.SIGTERM, lambda *_: os.close(0))
+    with contextlib.suppress(OSError):
+        sys.stdin.buffer.read()
     for other in CONTAINERS.iterdir():
         if json.loads(other.read_text())["keeper"] == record.name:
             kill(other.name)
@@ -93,7 +96,7 @@ def work(record: Path, given: dict[str, list[str]], image: str, command: list[st
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     ended = process.wait()
     record.unlink(missing_ok=True)
-    return ended
+    return ended if ended >= 0 else 128 - ended
 
 
 def parse(arguments: list[str]) -> tuple[dict[str, list[str]], str, list[str]]:

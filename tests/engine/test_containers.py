@@ -208,6 +208,15 @@ def test_a_container_ends_with_its_agent_whoever_is_there(local: Local, containe
     assert names[0] != names[1], "an engine may still be at the earlier one"
 
 
+def test_a_host_whose_keeper_ends_is_lost_and_says_so(local: Local, containers: Containers) -> None:
+    directory = waiting(local)
+    (keeper,) = (name for name in there_are(containers) if name.endswith("-keeper"))
+    record = Path(containers.executable).with_name("containers") / keeper
+    os.kill(json.loads(record.read_text())["pid"], signal.SIGTERM)
+    wait_until(lambda: local.poll(directory).phase == "lost")
+    assert "What keeps the network of this host's container ended" in (directory / "log").read_text()
+
+
 def test_a_container_is_asked_to_end(local: Local, containers: Containers) -> None:
     directory = waiting(local)
     local.stop(directory)

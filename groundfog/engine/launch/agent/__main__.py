@@ -122,11 +122,14 @@ class Agent:
         unfed = because == "input" and not os.path.exists("feed.failure")
         if unfed:
             lines.write(b"What feeds the Pipe channels of this host died; so the program was killed.\n")
+        orphaned = not because and self._is_orphaned(program)
+        if orphaned:
+            lines.write(b"What keeps the network of this host's container ended; so the program was killed.\n")
         lines.close()
         self._close_network()
         if order["afterwards"]:
             process.run(order["afterwards"], order["environment"])
-        if unfed or (self.leaving and not because):
+        if unfed or orphaned or (self.leaving and not because):
             return
         code = _UNSTARTABLE if program is None else program.returncode
         if code and not because and room.was_short_of_memory(order["room"]):
@@ -164,6 +167,10 @@ class Agent:
         meter.close()
         # It may have ended because it took a pipe for read to its end.
         return "input" if not because and self._is_unfed() else because
+
+    def _is_orphaned(self, program: subprocess.Popen[bytes] | None) -> bool:
+        killed = program is not None and program.returncode == 128 + signal.SIGKILL
+        return killed and self._network is not None and self._network.has_failed()
 
     def _is_unfed(self) -> bool:
         return self._feeder is not None and self._feeder.has_ended()

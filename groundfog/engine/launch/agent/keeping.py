@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 _NETWORK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "network")
+_MOMENT = 2.0
 _PATIENCE = 30.0
 """Seconds that an engine may take to clear its containers away."""
 
@@ -45,6 +46,14 @@ class Keeper:
         pid = self._process.pid
         user = [f"--user=/proc/{pid}/ns/user", "--preserve-credentials"] if os.geteuid() else []
         return ["nsenter", *user, f"--net=/proc/{pid}/ns/net", "--"]
+
+    def has_failed(self) -> bool:
+        """Whether a container's program was killed because its keeper ended. Either end may be heard of first."""
+        if self._contained:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_MOMENT)
+                return True
+        return False
 
     def close(self) -> None:
         """And of a container all that still runs in it."""
