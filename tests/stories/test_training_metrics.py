@@ -133,7 +133,8 @@ def test_nothing_is_lost_or_counted_twice_though_server_and_instances_go(held):
     assert sorted(map(int, epochs)) == list(range(1, EPOCHS + 1))
     shown = groundfog(held, "logs", "spot", "--metrics").splitlines()
     assert all(re.fullmatch(r"\d\d:\d\d:\d\d  eval_loss [\d.]+  epoch [\d.]+", line) for line in shown), shown
-    listed = held.client("cloudwatch").list_metrics(Namespace="/aws/sagemaker/TrainingJobs")["Metrics"]
+    of_the_script = {"Namespace": "/aws/sagemaker/TrainingJobs", "Dimensions": [{"Name": "TrainingJobName"}]}
+    listed = held.client("cloudwatch").list_metrics(**of_the_script)["Metrics"]
     assert {metric["MetricName"] for metric in listed} == {"eval_loss", "epoch"}
 
 
