@@ -13,6 +13,10 @@ import pytest
 import test_script_mode as scripts
 from machines import machines, why_none
 from served import wait_until
+from test_pipe_mode import (
+    test_hosts_share_what_is_sharded_by_key_anew_in_each_epoch_if_shuffled,  # noqa: F401  run here again
+    use,
+)
 from test_ray import SECONDS, ended
 from test_training_survives import command, model, said, submit
 
@@ -40,6 +44,17 @@ def cluster():
         yield address, others
         os.killpg(started.pid, signal.SIGKILL)
         started.wait()
+
+
+@pytest.fixture
+def server(cluster, own_server, tmp_path):
+    """Every image is a wish of `probe_program`, and a job's hosts reach each other."""
+    address, _ = cluster
+    options = ("--launcher", "ray", "--ray-address", f"{address}:{PORT}", "--network", "open", "--host", address)
+    server = own_server("--warm", "0", *options, home=tmp_path / "home", command=command("none"))
+    use(server)
+    server.s3.create_bucket(Bucket="bucket")
+    return server
 
 
 def _answers(address):
@@ -73,13 +88,8 @@ def test_a_server_that_the_nodes_cannot_reach_says_so_at_once(cluster, own_serve
     assert f"cannot reach the server at {server.url}. Start the server with --host" in reason
 
 
-def test_two_hosts_on_two_machines_and_one_machine_lost(cluster, own_server, tmp_path):
-    address, others = cluster
-    options = ("--launcher", "ray", "--ray-address", f"{address}:{PORT}", "--network", "open", "--host", address)
-    server = own_server("--warm", "0", *options, home=tmp_path / "home", command=command("none"))
-    for service in ("s3", "sagemaker", "logs"):
-        setattr(server, service, server.client(service))
-    server.s3.create_bucket(Bucket="bucket")
+def test_two_hosts_on_two_machines_and_one_machine_lost(cluster, server):
+    others = cluster[1]
     server.s3.put_object(Bucket="bucket", Key="in/a", Body=b"fog")
 
     submit(server.sagemaker, "pair", "meet", hosts=2)
