@@ -6,7 +6,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -32,11 +31,8 @@ def test_serve_says_where_it_is_and_what_to_paste(tmp_path: Path):
     assert not (tmp_path / "server.json").exists()
 
 
-def test_serve_is_up_quickly_and_loads_no_torch(own_server):
-    began = time.monotonic()
+def test_serve_loads_no_torch(own_server):
     server = own_server("--warm", "0")
-    # A guard against seconds, not a measurement: benchmarks/startup.py measures.
-    assert time.monotonic() - began < 5
     mapped = Path(f"/proc/{server.process.pid}/maps").read_text()
     assert "libtorch" not in mapped
 
