@@ -6,11 +6,23 @@
 
 A host's directory on the server is a mirror: what is put there before the start goes to the node, and what the program
 says, its checkpoints and what it leaves come back while it runs and when it has ended. Files mean what the agent says
-they mean (`launch/agent`), so whoever reads a directory need not know where the host is. Channels do not come this way:
-the node asks the server's own S3 for them.
+they mean (`launch/agent`), so whoever reads a directory need not know where the host is. Channels and environments do
+not come this way: the node asks the server's own S3 for the ones, and makes the others itself.
 
 The relay outlives the server like an agent, and the actors outlive the relay: they have names, and whoever comes next
 finds them again.
+
+    here    mirror    a host's directory on the server
+            desk      what server and relay tell each other besides
+            relay     that process: which hosts there are to see to
+            seeing    one host's way from its order to its end
+            actors    found, made, dismissed; `group`: those of one job together
+            tunnel    the socket of a model server, which leads to the node's `window`
+    there   node      the actor; `folders`, `watch`: what is left of one that is gone
+            supplies  what it gets for a host before the start
+            door      the socket by which programs reach the server; `window`: the port by which they are reached
+            interface the name of the network that leads to the other hosts
+    between parcels   folders, a piece at a time; `changes`: only what is new in some, while a program writes there
 """
 
 import importlib.util
