@@ -33,7 +33,8 @@ _WATCH = Path(__file__).with_name("watch.py")
 
 @dataclass(frozen=True, kw_only=True)
 class News:
-    """What has happened on a host. `saved` is another text whenever what is kept of it is another."""
+    """What has happened on a host. `saved` is another text whenever what is kept of it is another; empty before it may
+    have changed."""
 
     host: Host
     lines: bytes = b""
@@ -95,7 +96,7 @@ class Node:
             news = self._news(said, measured)
             first = (news.host.phase == "running" and not began) or (news.port and not served)
             if first or news.lines or news.host.phase in ("exited", "lost") or time.monotonic() > end:
-                return replace(news, saved=changes.digest(self._directory, self._kept)) if self._directory else news
+                return replace(news, saved=self._saved) if self._started else news
             time.sleep(_GLANCE)
 
     def wrap(self, folders: Sequence[str]) -> None:
@@ -130,12 +131,17 @@ class Node:
         assert self._directory is not None
         return Layout(self._directory / "opt_ml")
 
+    @property
+    def _saved(self) -> str:
+        return changes.digest(self._layout.root.parent, self._kept)
+
     def _start(self, order: dict[str, Any]) -> None:
         try:
             self._word = order["word"]
             self._local = self._launcher(order)
             self._directory = directory = self._local.make()
             parcels.unwrap(self._parcel, directory, ())
+            self._parcel.unlink()
             self._kept = changes.kept(order["program"])
             self._taken = changes.marks(directory, self._kept)
             self._keep_watch()
