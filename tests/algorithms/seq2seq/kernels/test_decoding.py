@@ -113,6 +113,14 @@ def test_neighbours_and_order_change_no_bit(
         assert np.array_equal(found.attention, together[place].attention)  # type: ignore[arg-type]
 
 
+def test_more_rows_than_are_multiplied_at_a_time_change_no_bit() -> None:
+    network = network_of({"rnn_num_hidden": 512, "weight_init_scale": 9.0}, 30)
+    draw = random.Random(1)
+    sources = [[draw.randrange(1, TOKENS) for _ in range(9)] for _ in range(64)]
+    together = search_all(network, sources, width=5, longest=3)
+    assert [search_all(network, [source], width=5, longest=3)[0] for source in sources[::9]] == together[::9]
+
+
 @pytest.mark.parametrize("residual", [False, True])
 def test_a_large_vocabulary_needs_no_tables(residual: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "_MOST_IN_TABLE", 1)
