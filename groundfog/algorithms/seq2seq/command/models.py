@@ -24,7 +24,8 @@ def open_model(path: Path) -> "Seq2Seq | Ensemble":
             with tarfile.open(path) as archive:
                 archive.extractall(folder, filter="data")
         except (tarfile.TarError, OSError, EOFError) as error:
-            raise InputFault(f"{path.name} is neither a model's folder nor its model.tar.gz ({error})") from None
+            reason = str(error).partition("\n")[0].rstrip(":")
+            raise InputFault(f"{path.name} is neither a model's folder nor its model.tar.gz ({reason})") from None
         return load(folder)
 
 
