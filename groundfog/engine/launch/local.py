@@ -208,6 +208,8 @@ class Local:
         lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.fcntl(lock, fcntl.F_OFD_SETLK, _WHOLE_FILE)
+            if (earlier := self._agents.pop(directory, None)) is not None:
+                earlier.communicate()  # It has let go, and is about to end.
             with (directory / "agent.log").open("ab") as complaints:
                 agent = subprocess.Popen(
                     [sys.executable, "-I", "-S", str(AGENT), str(directory)],
