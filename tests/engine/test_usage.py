@@ -84,6 +84,16 @@ def test_each_look_counts_once_though_servers_come_and_go(anew: Anew, tmp_path: 
     assert kept(first) == {1: 1, 2: 1, 4: 1}
 
 
+def test_half_a_line_costs_the_others_nothing(anew: Anew, tmp_path: Path) -> None:
+    write(tmp_path, (0, 1))
+    with (tmp_path / "usage").open("ab") as file:
+        file.write(b'{"at": 17\0\0\0\xff\n')
+    write(tmp_path, (20, 4))
+    gauge = anew()
+    gauge.look()
+    assert kept(gauge) == {1: 1, 4: 1}
+
+
 def test_another_host_of_the_same_metrics_counts_from_its_beginning(anew: Anew, tmp_path: Path) -> None:
     write(tmp_path, (0, 1))
     anew().look()

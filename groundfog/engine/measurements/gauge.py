@@ -1,5 +1,6 @@
 """What a host takes of the machine, from the file in which its agent writes that down (`launch/agent/usage.py`)."""
 
+import contextlib
 import json
 import math
 from collections.abc import Iterator
@@ -50,10 +51,17 @@ class Gauge:
         return lines[: lines.rfind(b"\n") + 1]
 
     def _measured(self, lines: bytes) -> Iterator[Measured]:
-        for look in map(json.loads, lines.splitlines()):
+        for look in _looks(lines):
             at = look.pop("at")
             for name, value in look.items() if at > self._counted else ():
                 yield Measured(metric=self._metric(name), at=at, summary=Summary.of(value), unit="Percent")
 
     def _metric(self, name: str) -> Metric:
         return Metric(self._namespace, name, self._dimensions)
+
+
+def _looks(lines: bytes) -> Iterator[dict[str, float]]:
+    """But for what a full disk or a power cut has left of one."""
+    for line in lines.splitlines():
+        with contextlib.suppress(ValueError):
+            yield json.loads(line)
