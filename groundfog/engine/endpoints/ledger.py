@@ -55,7 +55,7 @@ class Visit:
 
     @property
     def dimensions(self) -> tuple[tuple[str, str], ...]:
-        return ("EndpointName", self.endpoint), ("VariantName", self.variant)
+        return _dimensions(self.endpoint, self.variant)
 
 
 class Ledger:
@@ -98,13 +98,16 @@ class Ledger:
     def _look_at_gauges(self, seated: Iterable[Seated], measurements: Measurements) -> None:
         gauges: dict[str, Gauge] = {}
         for endpoint, variant, replica in seated:
-            dimensions = (("EndpointName", endpoint), ("VariantName", variant))
             gauges[replica.name] = self._gauges.get(replica.name) or Gauge(
-                replica.directory, INSTANCES, dimensions, measurements, began=self._started
+                replica.directory, INSTANCES, _dimensions(endpoint, variant), measurements, began=self._started
             )
         self._gauges = gauges
         for gauge in gauges.values():
             gauge.look()
+
+
+def _dimensions(endpoint: str, variant: str) -> tuple[tuple[str, str], ...]:
+    return ("EndpointName", endpoint), ("VariantName", variant)
 
 
 def _measured(visits: Iterable[Visit]) -> Iterator[Measured]:

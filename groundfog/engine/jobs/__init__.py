@@ -27,7 +27,7 @@ from groundfog.engine.environments import Environments
 from groundfog.engine.errors import Busy, Missing, Unfit, Unreachable
 from groundfog.engine.jobs.attendance import Attendants
 from groundfog.engine.jobs.clock import Clock
-from groundfog.engine.jobs.code import Code
+from groundfog.engine.jobs.code import Code, code_channels
 from groundfog.engine.jobs.documents import Job, Progress, Step, Transition, deadline_of, job_of, progress_of
 from groundfog.engine.jobs.hosts import Hosts
 from groundfog.engine.jobs.records import Records
@@ -39,7 +39,7 @@ from groundfog.engine.objects import Objects
 from groundfog.engine.outcomes import STOPPED, WAITED_TOO_LONG, Outcome, failed
 from groundfog.engine.resources import Document, Resource, Resources
 
-__all__ = ["Code", "Job", "Jobs", "Progress", "Step", "Transition", "job_of", "progress_of"]
+__all__ = ["Code", "Job", "Jobs", "Progress", "Step", "Transition", "code_channels", "job_of", "progress_of"]
 
 _PATIENCE = 1.0
 """Seconds until a state that could not be reached is asked again."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from groundfog.engine.archive import contents, unpack
 from groundfog.engine.errors import Missing, Unfit
+from groundfog.engine.launch import Program
 from groundfog.engine.objects import Objects
 from groundfog.engine.sandbox import within
 from groundfog.opt_ml.layout import Layout
@@ -67,3 +68,8 @@ class Code:
             unpack(archive, folder, most_members=MOST_MEMBERS, most_bytes=MOST_BYTES)
         except Unfit as unfit:
             raise Unfit(f"The source directory {self.named} cannot be used: {unfit}") from None
+
+
+def code_channels(program: Program, code: Code | None) -> frozenset[str]:
+    """Those that bring what is run, and whose files are therefore not only read."""
+    return frozenset((*program.scratch_channels, code.channel if code is not None else "")) - {""}

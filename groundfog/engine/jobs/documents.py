@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from groundfog.engine.channels import Channel, Share
 from groundfog.engine.environments import Environment, Recipe
-from groundfog.engine.jobs.code import Code
+from groundfog.engine.jobs.code import Code, code_channels
 from groundfog.engine.launch import Program
 from groundfog.engine.metrics import FinalMetric, MetricDefinitions
 from groundfog.engine.mirrors import Mirror
@@ -66,8 +66,7 @@ class Job:
 
     @property
     def code_channels(self) -> frozenset[str]:
-        """Those whose files are not only read by the program."""
-        return frozenset((*self.program.scratch_channels, self.code.channel if self.code else "")) - {""}
+        return code_channels(self.program, self.code)
 
     def channels_of(self, share: Share) -> list[Channel]:
         """Those that this host gets."""

@@ -3,7 +3,7 @@
 import dataclasses
 
 from groundfog.engine import Engine
-from groundfog.engine.jobs import Job
+from groundfog.engine.jobs import Job, code_channels
 from groundfog.services.sagemaker import (
     roles,
     training_channels,
@@ -38,7 +38,8 @@ def check(engine: Engine, request: Parameters) -> None:
     training_metrics.check(algorithm, program)
     training_channels.check(training_channels.given(request))
     training_resources.check(request.get("ResourceConfig"), engine.jobs.most_hosts)
-    training_resources.check_channels(request["ResourceConfig"], request.get("InputDataConfig", []), what.channels)
+    everywhere = code_channels(program, what.code)
+    training_resources.check_channels(request["ResourceConfig"], request.get("InputDataConfig", []), everywhere)
     if training_metrics.is_built_in(program) and training_resources.instances(request["ResourceConfig"]) > 1:
         raise Invalid(
             f"{algorithm['TrainingImage']} is a built-in algorithm, which trains on one instance, with as many "

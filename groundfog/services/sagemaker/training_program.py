@@ -31,11 +31,6 @@ class Running:
     recipe: Recipe | None = None
     code: Code | None = None
 
-    @property
-    def channels(self) -> frozenset[str]:
-        """Those that bring what is run."""
-        return frozenset((*self.program.scratch_channels, self.code.channel if self.code else "")) - {""}
-
 
 def running(engine: Engine, request: Parameters) -> Running:
     """Raises ValidationException for an image that nothing is known of, or that this machine cannot stand in for."""
