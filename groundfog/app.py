@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import functools
 import json
 import os
 import socket
@@ -65,6 +66,17 @@ def assemble(settings: Settings, *, alone: bool = False, url: str = "") -> Engin
         index=Index.of_this_machine(settings.around()),
         elsewhere=settings.launcher == "ray",
     )
+    jobs = functools.partial(
+        Jobs,
+        resources,
+        objects,
+        launcher,
+        logs,
+        at_once=settings.jobs_at_once,
+        most_hosts=settings.most_instances,
+        environments=environments,
+        measurements=measurements,
+    )
     endpoints = Endpoints(
         resources,
         objects,
@@ -79,16 +91,9 @@ def assemble(settings: Settings, *, alone: bool = False, url: str = "") -> Engin
         resources=resources,
         logs=logs,
         measurements=measurements,
-        jobs=Jobs(
-            resources,
-            objects,
-            launcher,
-            logs,
-            at_once=settings.jobs_at_once,
-            most_hosts=settings.most_instances,
-            environments=environments,
-            measurements=measurements,
-        ),
+        launcher=launcher,
+        jobs=jobs(kind="training-job"),
+        processing=jobs(kind="processing-job"),
         endpoints=endpoints,
         invocations=Invocations(resources, objects, endpoints, logs),
         transforms=Transforms(
@@ -260,16 +265,21 @@ async def _live(engine: Engine, receive: Receive, send: Send) -> None:
     await receive()
     _settle_in(engine)
     engine.environments.sweep()
+    engine.launcher.sweep(lambda directory: engine.resources.mention(directory.name))
     engine.jobs.start()
+    engine.processing.start()
     engine.transforms.start()
     engine.endpoints.start()
     engine.invocations.start()
+    engine.launcher.warm_up()
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await engine.invocations.close()
     engine.endpoints.close()
     await asyncio.to_thread(engine.transforms.close)
+    engine.processing.close()
     engine.jobs.close()
+    engine.launcher.close()
     await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -27,6 +27,7 @@ def status(**given: str | None) -> None:
     engine = engine_to_read(settings)
     for kind, title in (
         ("training-job", "training jobs"),
+        ("processing-job", "processing jobs"),
         ("transform-job", "transform jobs"),
         ("endpoint", "endpoints"),
     ):
@@ -48,7 +49,7 @@ def status(**given: str | None) -> None:
     "--metrics", is_flag=True, help="Only the metrics of a training job, a line for each second that has any."
 )
 def logs(name: str, follow: bool, metrics: bool, **given: str | None) -> None:
-    """Print what the training job, transform job or endpoint NAME has said."""
+    """Print what the training job, processing job, transform job or endpoint NAME has said."""
     from groundfog.engine.errors import Missing
 
     settings = settings_of(given)
@@ -58,6 +59,7 @@ def logs(name: str, follow: bool, metrics: bool, **given: str | None) -> None:
         return
     for kind, group, prefix in (
         ("training-job", "/aws/sagemaker/TrainingJobs", f"{name}/"),
+        ("processing-job", "/aws/sagemaker/ProcessingJobs", f"{name}/"),
         ("transform-job", "/aws/sagemaker/TransformJobs", f"{name}/"),
         ("endpoint", f"/aws/sagemaker/Endpoints/{name}", ""),
     ):

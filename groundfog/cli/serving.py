@@ -113,7 +113,7 @@ def _greet(settings: Settings, url: str, engine: "Engine") -> None:
     at = "" if settings.home == Settings.home else f" --home {settings.home}"
     click.echo(f"Groundfog {__version__} answers at {url}")
     click.echo(f"  state    {settings.home}")
-    click.echo(f"  sandbox  {engine.jobs.sandboxed}")
+    click.echo(f"  sandbox  {engine.launcher.describe()}")
     click.echo(f"  clients  eval $(groundfog env{at})")
     if settings.host not in ("127.0.0.1", "::1", "localhost"):
         click.echo("  note     not on loopback: whoever reaches this port and has a key can use it, without TLS")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from groundfog.engine.invocations import Invocations
     from groundfog.engine.jobs import Jobs
     from groundfog.engine.keys import KeyStore
-    from groundfog.engine.launch import Network
+    from groundfog.engine.launch import Launcher, Network
     from groundfog.engine.logs import Logs
     from groundfog.engine.measurements import Measurements
     from groundfog.engine.objects import Objects
@@ -31,7 +31,10 @@ class Engine:
     resources: Resources
     logs: Logs
     measurements: Measurements
+    launcher: Launcher
     jobs: Jobs
+    """That train."""
+    processing: Jobs
     transforms: Transforms
     endpoints: Endpoints
     invocations: Invocations

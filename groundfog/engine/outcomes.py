@@ -1,5 +1,6 @@
 """How a program's end reads: what became of the job, and why in words that say what to do."""
 
+import codecs
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,8 @@ Secondary = Literal[
 ]
 
 LONGEST_REASON = 1024
+LONGEST_MESSAGE = 1024
+"""Bytes."""
 _KILLED = 137
 _BY_ITSELF = ("", "memory", "disk")
 _SHORT_OF = {
@@ -85,7 +88,8 @@ def judge(ends: Sequence[Host], directories: Mapping[str, Path], *, asked_to_sto
 
 
 def _reason(exit_code: int, because: str, directory: Path, name: str) -> str:
-    said = _failure_file(directory) or _last_line(directory)
+    left = _left(directory, Layout(directory / "opt_ml").failure, 4 * LONGEST_REASON)
+    said = left.decode("utf-8", "replace").strip() or _last_line(directory)
     if said.startswith("ClientError:") and not because:
         return said
     why = _SHORT_OF.get(because) or (_KILLED_FROM_OUTSIDE if exit_code == _KILLED else "")
@@ -94,16 +98,27 @@ def _reason(exit_code: int, because: str, directory: Path, name: str) -> str:
     return f"AlgorithmError: {said}"[: LONGEST_REASON - len(code)] + code
 
 
-def _failure_file(directory: Path) -> str:
+def message(directories: Sequence[Path]) -> str:
+    """What the program of a processing job left as a last word, on all hosts together. Raises Unfit for no text."""
+    words = [_left(directory, Layout(directory / "opt_ml").message, LONGEST_MESSAGE) for directory in directories]
     try:
-        file = os.open(within(directory, Layout(directory / "opt_ml").failure), os.O_RDONLY | os.O_NONBLOCK)
+        # The last character may have been cut in two.
+        return codecs.getincrementaldecoder("utf-8")().decode(b"".join(words)[:LONGEST_MESSAGE])
+    except UnicodeDecodeError:
+        raise Unfit("/opt/ml/output/message is no text in UTF-8") from None
+
+
+def _left(directory: Path, file: Path, most: int) -> bytes:
+    """The beginning of what a program left in a file; nothing if there is none."""
+    try:
+        opened = os.open(within(directory, file), os.O_RDONLY | os.O_NONBLOCK)
     except (OSError, Unfit):
-        return ""
-    with os.fdopen(file, "rb") as failure:
+        return b""
+    with os.fdopen(opened, "rb") as left:
         try:
-            return failure.read(4 * LONGEST_REASON).decode("utf-8", "replace").strip()
+            return left.read(most) or b""
         except OSError:
-            return ""
+            return b""
 
 
 def _last_line(directory: Path) -> str:

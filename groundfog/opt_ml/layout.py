@@ -15,6 +15,13 @@
     ├── output/intermediate/, code/
     └── serve.sock                          a model server listens here
 
+A processing job's program finds instead, and may write wherever it likes:
+
+    ├── config/processingjobconfig.json     the request
+    ├── config/resourceconfig.json          {"current_host": "algo-1", "hosts": ["algo-1"]}
+    ├── processing/...                      what its request names: inputs, and folders for its outputs
+    └── output/message                      a word at the end: the first 1,024 bytes are ExitMessage
+
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo.html
 """
 
@@ -69,13 +76,23 @@ class Layout:
         return self.root / "output" / "failure"
 
     @property
+    def message(self) -> Path:
+        return self.root / "output" / "message"
+
+    @property
+    def processing(self) -> Path:
+        """Only there in a processing job."""
+        return self.root / "processing"
+
+    @property
     def socket(self) -> Path:
         return self.root / "serve.sock"
 
     @property
     def writable(self) -> tuple[Path, ...]:
         """What belongs to the program; `input` does not."""
-        return self.model, self.checkpoints, self.code, self.root / "output"
+        own = self.model, self.checkpoints, self.code, self.root / "output"
+        return (*own, self.processing) if self.processing.exists() else own
 
     @property
     def pipe_state(self) -> Path:
@@ -134,6 +151,14 @@ class Layout:
         self._write("resourceconfig", resource_config)
         for name, document in (further or {}).items():
             self._write(name, document)
+
+    def configure_processing(self, job_config: dict[str, Any], resource_config: dict[str, Any]) -> None:
+        """Write the two files of `config`, which a processing job has in place of those of `input/config`."""
+        folder = self.root / "config"
+        folder.mkdir(exist_ok=True)
+        (folder / "processingjobconfig.json").write_text(json.dumps(job_config, indent=2))
+        (folder / "resourceconfig.json").write_text(json.dumps(resource_config, indent=2))
+        self.processing.mkdir(exist_ok=True)
 
     def _read(self, name: str) -> dict[str, Any]:
         file = self.config / f"{name}.json"

@@ -77,6 +77,6 @@ def anew(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[]
 @pytest.fixture
 def house(tmp_path: Path, unwalled: Sandbox) -> Iterator[House]:
     house = House(tmp_path, unwalled)
-    house.jobs.start()
+    house.start()
     yield house
     house.close()

@@ -29,16 +29,25 @@ class House:
         if not self.objects.has_bucket("b"):
             self.objects.create_bucket("b", "us-east-1")
 
+    def start(self) -> None:
+        self.launcher.sweep(lambda directory: self.resources.mention(directory.name))
+        self.jobs.start()
+
+    def leave(self) -> None:
+        """Programs run on."""
+        self.jobs.close()
+        self.launcher.close()
+
     def close(self) -> None:
         """And clear up, which a server that closes leaves to the next."""
-        self.jobs.close()
+        self.leave()
         for directory in (self.home / "runs").iterdir():
             self.launcher.remove(directory)
 
     def again(self) -> "House":
-        self.jobs.close()
+        self.leave()
         house = House(self.home, self.sandbox, self.at_once)
-        house.jobs.start()
+        house.start()
         return house
 
     def submit(self, name: str, *wish: str, hosts: int = 1, **further: Any) -> None:

@@ -35,12 +35,12 @@ def test_a_job_goes_from_objects_to_a_model(house: House) -> None:
 
 def test_behind_the_wall_input_is_linked_and_all_works_the_same(tmp_path: Path, walled: Sandbox) -> None:
     house = House(tmp_path, walled)
-    house.jobs.start()
+    house.start()
     house.objects.put("b", "in/a", b"fog")
     house.submit("j", "learn", channels=TRAIN, hyperparameters={"greeting": "hello"})
     assert house.settled("j").outcome.reason is None  # type: ignore[union-attr]
     assert house.archive("out/j/output/model.tar.gz") == {"weights": "hello fog"}
-    house.jobs.close()
+    house.leave()
 
 
 def test_without_compression_files_are_put_as_they_are(house: House) -> None:
@@ -123,17 +123,17 @@ def test_a_server_that_closes_while_it_downloads_leaves_the_step_to_the_next(
         raise Interrupted
 
     house = House(tmp_path, unwalled)
-    house.jobs.start()
+    house.start()
     house.objects.put("b", "in/a", b"fog")
     with monkeypatch.context() as patched:
         patched.setattr(steps, "fill", slowly)
         house.submit("j", "learn", channels=TRAIN, hyperparameters={"greeting": "hello"})
         wait_until(lambda: house.progress("j").step == "downloading")
-        house.jobs.close()
+        house.leave()
     house = house.again()
     house.settled("j")
     assert house.find("j").status == "Completed"
-    house.jobs.close()
+    house.leave()
 
 
 def test_a_bug_of_ours_fails_the_job_and_not_the_server(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ def test_the_time_limit_stops_a_job_and_keeps_what_it_learned(house: House) -> N
 
 def test_jobs_wait_in_line_and_a_waiting_one_is_stopped_at_once(tmp_path: Path, unwalled: Sandbox) -> None:
     house = House(tmp_path, unwalled, at_once=1)
-    house.jobs.start()
+    house.start()
     house.submit("first", "wait_for_the_end")
     for name in ("second", "third", "fourth"):
         house.submit(name, "succeed")
@@ -183,7 +183,7 @@ def test_jobs_wait_in_line_and_a_waiting_one_is_stopped_at_once(tmp_path: Path, 
     house.jobs.stop("first")
     second, fourth = house.settled("second"), house.settled("fourth")
     assert second.ended is not None and fourth.started is not None and second.ended <= fourth.started
-    house.jobs.close()
+    house.leave()
 
 
 def test_a_name_is_taken_once(house: House) -> None:
@@ -194,7 +194,7 @@ def test_a_name_is_taken_once(house: House) -> None:
 
 def test_the_next_server_goes_on_with_what_trains_and_what_waits(tmp_path: Path, unwalled: Sandbox) -> None:
     house = House(tmp_path, unwalled, at_once=1)
-    house.jobs.start()
+    house.start()
     house.submit("trains", "wait_for_the_end")
     house.submit("waits", "succeed")
     house.waits("trains")
@@ -205,19 +205,19 @@ def test_the_next_server_goes_on_with_what_trains_and_what_waits(tmp_path: Path,
     house.settled("waits")
     assert house.says("trains") == ["waiting", "asked to end"]
     assert house.find("waits").status == "Completed"
-    house.jobs.close()
+    house.leave()
 
 
 def test_a_stop_is_not_forgotten_by_the_next_server(tmp_path: Path, unwalled: Sandbox) -> None:
     house = House(tmp_path, unwalled, at_once=1)
-    house.jobs.start()
+    house.start()
     house.submit("trains", "not_listen", grace_seconds=2.0)
     house.waits("trains")
     house.jobs.stop("trains")
     house = house.again()
     house.settled("trains")
     assert house.find("trains").status == "Stopped"
-    house.jobs.close()
+    house.leave()
 
 
 def test_a_lost_host_is_started_once_more_over_its_checkpoints(house: House) -> None:

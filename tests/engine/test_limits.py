@@ -61,8 +61,9 @@ def test_who_takes_more_memory_than_it_may_fails_and_learns_why(run: Run, wish: 
         assert not (limits._groups() / limits._name(directory)).exists()
 
 
-def test_who_writes_more_than_it_may_is_ended_and_learns_why(run: Run) -> None:
-    directory, host = run(Limits(disk=Amount("50M")), "fill_disk")
+@pytest.mark.parametrize("path", ["model/weights", "elsewhere/opt_ml/input/weights"])
+def test_who_writes_more_than_it_may_is_ended_and_learns_why(run: Run, path: str) -> None:
+    directory, host = run(Limits(disk=Amount("50M")), "fill_disk", path)
     assert (host.exit_code, host.because) == (137, "disk")
     outcome = judge([host], {"algo-1": directory}, asked_to_stop=None)
     assert outcome is not None and "wrote more than a job may" in (outcome.reason or "")

@@ -6,11 +6,12 @@ import pytest
 from engine.hosts import wait_until
 from engine.jobhouse import House
 
-from groundfog.engine.channels import Channel
+from groundfog.engine.channels import Channel, Share
 from groundfog.engine.errors import Missing
 from groundfog.engine.jobs import Job, Progress
 from groundfog.engine.launch import Program
 from groundfog.engine.sandbox import Sandbox
+from groundfog.opt_ml.layout import Layout
 
 HALVES = Channel(name="train", bucket="b", prefix="in/", is_sharded=True, if_empty="nothing there")
 
@@ -78,7 +79,7 @@ def test_the_next_server_finds_all_hosts(tmp_path: Path, house: House) -> None:
     assert house.find("j").status == "Stopped"
     assert house.says("j", 2) == ["waiting", "asked to end"]
     assert list((tmp_path / "runs").iterdir()) == []
-    house.jobs.close()
+    house.leave()
 
 
 def test_a_lost_host_starts_all_once_more_over_their_checkpoints(house: House) -> None:
@@ -101,7 +102,7 @@ def test_what_a_host_said_when_it_was_asked_to_end_is_not_why_it_fails_later(hou
 
 def test_behind_the_wall_hosts_find_each_other_again_when_the_first_was_lost(tmp_path: Path, walled: Sandbox) -> None:
     house = House(tmp_path, walled)
-    house.jobs.start()
+    house.start()
     house.submit("j", "by_host", "resume", hosts=2)
     for host in (1, 2):
         wait_until(lambda: house.says("j", host) == ["run 1"])  # noqa: B023
@@ -164,14 +165,18 @@ def test_documents_of_the_time_when_a_job_had_one_host_are_read() -> None:
     assert read.channels[0].mode == "File"
 
 
-def test_a_host_reads_of_its_own_group() -> None:
+def test_a_host_reads_of_its_own_group(tmp_path: Path) -> None:
     groups = [
         {"instance_group_name": "g1", "instance_type": "ml.m5.large", "hosts": ["algo-1"]},
         {"instance_group_name": "g2", "instance_type": "ml.p3.2xlarge", "hosts": ["algo-2", "algo-3"]},
     ]
     config = {"hosts": ["algo-1", "algo-2", "algo-3"], "instance_groups": groups, "current_host": "algo-1"}
     job = Job(program=Program(module="m", arguments=()), bucket="b", prefix="p", log_group="g", resource_config=config)
-    told = job.resource_config_of("algo-3")
+    layout = Layout(tmp_path)
+    layout.lay_out()
+    job.configure(layout, Share(2, 3), "eth0")
+    told = layout.resource_config()
+    assert told["network_interface_name"] == "eth0"
     assert (told["current_host"], told["current_group_name"], told["current_instance_type"]) == (
         "algo-3",
         "g2",

@@ -20,7 +20,7 @@ ONCE = ["Starting", "Downloading", "Training", "Interrupted"]
 @pytest.fixture
 def house(tmp_path: Path, unwalled: Sandbox) -> Iterator[House]:
     made = House(tmp_path, unwalled, at_once=1)
-    made.jobs.start()
+    made.start()
     yield made
     made.close()
 
@@ -71,7 +71,7 @@ def test_others_work_while_it_waits_for_hosts(house: House) -> None:
 def test_the_next_server_goes_on_with_an_interruption(house: House) -> None:
     house.submit("j", "resume", max_wait=600, mirrors=KEPT)
     runs(house)
-    house.jobs.close()
+    house.leave()
     House(house.home, house.sandbox).jobs.interrupt("j", away=0.2)
     again = house.again()
     assert again.settled("j").outcome.status == "Completed"  # type: ignore[union-attr]

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
+
+from groundfog.opt_ml.layout import Layout
 
 Mode = Literal["File", "Pipe", "FastFile"]
 
@@ -31,6 +34,8 @@ class Channel:
     """Each host gets its share, not all."""
     hosts: tuple[int, ...] = ()
     """The numbers of those that get it at all; empty: every host does."""
+    path: str = ""
+    """Below `/opt/ml`, where its files lie, and the program may change them; empty: in `input/data`, by its name."""
     if_empty: str
 
     @classmethod
@@ -41,6 +46,9 @@ class Channel:
     @property
     def uri(self) -> str:
         return f"s3://{self.bucket}/{self.prefix}"
+
+    def folder(self, layout: Layout) -> Path:
+        return layout.root / self.path if self.path else layout.channel(self.name)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,10 @@ def fill(
     With `link`, files are the objects' own: for programs that cannot write to them. A host whose share is nothing gets
     an empty folder.
     """
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise Unfit(f"{channel.uri} is to be put where another channel has put a file") from None
     clear(folder)
     try:
         found = _with_paths(objects, channel)

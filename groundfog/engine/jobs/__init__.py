@@ -1,4 +1,4 @@
-"""Jobs: queued, given their input, trained, and what they made put away.
+"""Jobs, that train or process: queued, given their input, run, and what they made put away.
 
     queued → downloading → training → uploading → settling → settled
       ↑                     ↓ ↑   ↓
@@ -63,6 +63,7 @@ class Jobs:
         measurements: Measurements | None = None,
         kind: str = "training-job",
     ) -> None:
+        """`kind` is of their resources."""
         self.most_hosts = most_hosts
         """Of one job; for the callers of `submit` to heed."""
         self._resources, self._launcher = resources, launcher
@@ -76,19 +77,11 @@ class Jobs:
         self._stopping: set[str] = set()
         """Names of jobs that this server was asked to stop; the status says so too, and survives it."""
 
-    @property
-    def sandboxed(self) -> str:
-        """One line for the one who starts the server."""
-        return self._launcher.describe()
-
     def start(self) -> None:
         """Go on with what an earlier server left, what was training first, and take new jobs."""
-        # Not where the engine is put together: `groundfog status` does that beside a server at work.
-        self._launcher.sweep(lambda directory: self._resources.mention(directory.name))
         self._workers = ThreadPoolExecutor(self._at_once, thread_name_prefix=self._kind)
         for resource in self._records.unfinished():
             self._line_up(resource)
-        self._launcher.warm_up()
 
     def close(self) -> None:
         """Programs run on, and the next server finds them."""
@@ -96,7 +89,6 @@ class Jobs:
         self._clock.close()
         if self._workers is not None:
             self._workers.shutdown(cancel_futures=True)
-        self._launcher.close()
 
     def submit(self, name: str, job: Job, *, notes: Document, tags: dict[str, str]) -> Resource:
         """`notes` are the caller's own, and come back with the resource. Raises Taken."""

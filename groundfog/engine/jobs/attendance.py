@@ -86,11 +86,12 @@ class Attendance:
         self._usage.due(self._gauge)
         self._mirrors.due(self._send)
 
-    def last_look(self) -> tuple[FinalMetric, ...]:
-        """The hosts have ended: nothing more will come. Raises Unfit where what they left cannot be kept."""
+    def last_look(self, *, well: bool) -> tuple[FinalMetric, ...]:
+        """The hosts have ended, `well` or not: nothing more will come. Raises Unfit where what they left cannot be
+        kept."""
         self._read()
         self._gauge()
-        for mirroring in self._mirrorings:
+        for mirroring in (one for one in self._mirrorings if well or not one.at_end):
             try:
                 mirroring.send(last=True, interrupted=self._closing.is_set)
             except Missing:

@@ -12,6 +12,7 @@ from groundfog.engine.metrics import FinalMetric, MetricDefinitions
 from groundfog.engine.mirrors import Mirror
 from groundfog.engine.outcomes import Outcome, Secondary
 from groundfog.engine.resources import Document, Resource
+from groundfog.opt_ml.layout import Layout
 
 Step = Literal["queued", "downloading", "training", "interrupted", "restarting", "uploading", "settling", "settled"]
 
@@ -41,9 +42,10 @@ class Job:
     input_data_config: dict[str, Any] = field(default_factory=dict)
     resource_config: dict[str, Any] = field(default_factory=dict)
     """As the first host reads it. The names in `hosts` are what the job has of hosts."""
-    bucket: str
-    prefix: str
-    """Where the output goes: `<prefix>/model.tar.gz` and `<prefix>/output.tar.gz`."""
+    bucket: str = ""
+    prefix: str = ""
+    """Where the output goes: `<prefix>/model.tar.gz` and `<prefix>/output.tar.gz`. Without a bucket there is none but
+    what `mirrors` keep."""
     compress: bool = True
     log_group: str
     """The namespace, too, of the metrics that say what its hosts take of the machine."""
@@ -55,6 +57,8 @@ class Job:
     """Folders of each host that are kept in objects while it runs."""
     further_config: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Further files of `input/config`, by name."""
+    processing: dict[str, Any] | None = None
+    """Of a processing job, which finds other documents than those of `input/config`: this one, and which host it is."""
     recipe: Recipe | None = None
     """The environment that the program needs; None: it runs in the server's own."""
     code: Code | None = None
@@ -64,20 +68,33 @@ class Job:
     def hosts(self) -> tuple[str, ...]:
         return tuple(self.resource_config.get("hosts", ("algo-1",)))
 
+    def configure(self, layout: Layout, share: Share, interface: str) -> None:
+        """Write what this host is told of the job; `interface` is how it finds the others."""
+        host = self.hosts[share.host]
+        if self.processing is not None:
+            layout.configure_processing(self.processing, {"current_host": host, "hosts": list(self.hosts)})
+            return
+        resources = {**self._resource_config_of(host), "network_interface_name": interface}
+        layout.configure(self.hyperparameters, self._input_data_config_of(share), resources, self.further_config)
+
     @property
     def code_channels(self) -> frozenset[str]:
         return code_channels(self.program, self.code)
+
+    def is_scratch(self, channel: Channel) -> bool:
+        """Whether the program may write where the channel's files lie."""
+        return bool(channel.path) or channel.name in self.program.scratch_channels
 
     def channels_of(self, share: Share) -> list[Channel]:
         """Those that this host gets."""
         return [channel for channel in self.channels if share.has(channel)]
 
-    def input_data_config_of(self, share: Share) -> dict[str, Any]:
+    def _input_data_config_of(self, share: Share) -> dict[str, Any]:
         """As this host reads it."""
         left_out = {channel.name for channel in self.channels if not share.has(channel)}
         return {name: told for name, told in self.input_data_config.items() if name not in left_out}
 
-    def resource_config_of(self, host: str) -> dict[str, Any]:
+    def _resource_config_of(self, host: str) -> dict[str, Any]:
         """As this host reads it."""
         groups = self.resource_config.get("instance_groups", [])
         own = next((group for group in groups if host in group["hosts"]), None)
@@ -136,6 +153,8 @@ class Progress:
     """What was asked for last; while the job is in line again, what it waits for."""
     overdue: bool = False
     """It was stopped because it did not end in time."""
+    message: str = ""
+    """The last word of a processing job's program."""
     artifacts: str | None = None
     """Where the model went: a key in the job's bucket."""
     outcome: Outcome | None = None
@@ -147,10 +166,13 @@ class Progress:
         return self.transitions[-1].status
 
     @property
-    def began(self) -> float | None:
-        """When the present run did: the first, or the one after the last interruption."""
-        again = [one.end for one in self.transitions if one.status == "Interrupted" and one.end is not None]
-        return again[-1] if again else self.started
+    def began(self) -> int:
+        """The second in which the present run did: another for each, since hosts may be taken away or lost."""
+        began = 0
+        for one in self.transitions:
+            if one.status == "Downloading":
+                began = max(began + 1, int(one.start))
+        return began
 
     def spent(self, *statuses: Secondary) -> float:
         """Seconds in these, as far as they are over."""

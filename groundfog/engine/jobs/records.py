@@ -63,6 +63,6 @@ class Records:
 
         self._resources.change(self._kind, name, change, only_from=("InProgress",))
 
-    def conclude(self, name: str, outcome: Outcome, artifacts: str | None = None) -> None:
+    def conclude(self, name: str, outcome: Outcome, **changes: Any) -> None:
         """What remains is to clear up and to say so."""
-        self.advance(name, step="settling", outcome=outcome, artifacts=artifacts)
+        self.advance(name, step="settling", outcome=outcome, **changes)

@@ -19,7 +19,7 @@ from groundfog.engine.jobs.records import Records
 from groundfog.engine.launch import Host, Launcher
 from groundfog.engine.logs import Logs
 from groundfog.engine.objects import Objects
-from groundfog.engine.outcomes import STOPPED, WAITED_TOO_LONG, failed, judge
+from groundfog.engine.outcomes import STOPPED, WAITED_TOO_LONG, Outcome, failed, judge, message
 from groundfog.engine.resources import Resource
 from groundfog.engine.sandbox import within
 from groundfog.opt_ml.layout import Layout
@@ -48,19 +48,19 @@ class Steps:
         name, job = resource.name, job_of(resource)
         Hosts.of(self.launcher, resource).remove()
         hosts = self._make_hosts(resource)
-        if not self.objects.has_bucket(job.bucket):
+        if job.bucket and not self.objects.has_bucket(job.bucket):
             raise Unfit(f"The bucket {job.bucket} of S3OutputPath does not exist. Create it, and start the job again.")
         interface = self.launcher.interface(job.program)
-        for number, (host, layout) in enumerate(zip(job.hosts, hosts.layouts, strict=True)):
+        for number, layout in enumerate(hosts.layouts):
             share = Share(number, len(job.hosts))
             self._bring(job, layout, share, interrupted)
-            resources = {**job.resource_config_of(host), "network_interface_name": interface}
-            layout.configure(job.hyperparameters, job.input_data_config_of(share), resources, job.further_config)
+            job.configure(layout, share, interface)
         for mirroring in hosts.mirrorings(self.objects):
             mirroring.fetch(interrupted)
         environment = self._prepare(name, hosts, interrupted)
+        starts = progress_of(resource).starts + 1
         self.records.advance(
-            name, "Training", only_from=("InProgress",), step="training", starts=1, environment=environment
+            name, "Training", only_from=("InProgress",), step="training", starts=starts, environment=environment
         )
 
     def train(self, resource: Resource) -> None:
@@ -90,6 +90,10 @@ class Steps:
     def restart(self, resource: Resource) -> None:
         """All hosts, over what they have written: one of them was lost, and the others are of no use without it."""
         name, hosts = resource.name, Hosts.of(self.launcher, resource)
+        if hosts.job.processing is not None:
+            # On new ones: its program may have changed its input.
+            self.records.advance(name, step="queued")
+            return
         hosts.stop()
         if self._watch(hosts) is None:
             return
@@ -100,19 +104,17 @@ class Steps:
     def upload(self, resource: Resource) -> None:
         hosts, outcome, artifacts = Hosts.of(self.launcher, resource), progress_of(resource).outcome, None
         assert outcome is not None
+        last_word = message(hosts.directories) if hosts.job.processing is not None else ""
         try:
-            if outcome.status != "Failed":
-                artifacts = self._put("model", hosts, [layout.model for layout in hosts.layouts])
-            outputs = [layout.output_data for layout in hosts.layouts]
-            if any(_holds_something(*pair) for pair in zip(hosts.directories, outputs, strict=True)):
-                self._put("output", hosts, outputs)
+            if hosts.job.bucket:
+                artifacts = self._put_all(hosts, outcome)
         except Missing:
             raise Unfit(f"The bucket {hosts.job.bucket} of S3OutputPath does not exist any more.") from None
         except OSError as error:
             raise Unfit(f"What the program left cannot be read: {error}") from None
         if resource.status == "Stopping" and outcome.status == "Completed":
             outcome = STOPPED
-        self.records.conclude(resource.name, outcome, artifacts)
+        self.records.conclude(resource.name, outcome, artifacts=artifacts, message=last_word)
 
     def settle(self, resource: Resource) -> None:
         outcome = progress_of(resource).outcome
@@ -152,9 +154,9 @@ class Steps:
         return self.environments.ready(job.recipe, hosts.directories[0], code=folder, interrupted=interrupted)
 
     def _attach_logs(self, name: str, hosts: Hosts) -> None:
-        first = int(progress_of(self.records.find(name)).began or time.time())
+        began = progress_of(self.records.find(name)).began
         for host, directory in hosts.named:
-            self.logs.attach(hosts.job.log_group, f"{name}/{host}-{first}", directory / "log")
+            self.logs.attach(hosts.job.log_group, f"{name}/{host}-{began}", directory / "log")
 
     def _bring(self, job: Job, layout: Layout, share: Share, interrupted: Callable[[], bool]) -> None:
         """The channels, or what a host on another machine must know to fetch them."""
@@ -181,8 +183,8 @@ class Steps:
             fill(
                 self.objects,
                 channel,
-                layout.channel(channel.name),
-                link=self.launcher.shields_input and channel.name not in job.program.scratch_channels,
+                channel.folder(layout),
+                link=self.launcher.shields_input and not job.is_scratch(channel),
                 share=share,
                 interrupted=interrupted,
             )
@@ -213,13 +215,13 @@ class Steps:
         progress = progress_of(self.records.find(name))
         if progress.step != "training":
             return  # It is to start again.
-        metrics = attendance.last_look()
+        outcome = judge(ends, dict(hosts.named), asked_to_stop=progress.asked_to_stop)
+        metrics = attendance.last_look(well=outcome is not None and outcome.status != "Failed")
         if self.closing.is_set():
             return  # What was left to be looked at is for the next server.
         if progress.secondary == "Interrupted" and any(end.because == "stopped" or end.phase == "lost" for end in ends):
             self.records.advance(name, step="interrupted")
             return
-        outcome = judge(ends, dict(hosts.named), asked_to_stop=progress.asked_to_stop)
         if outcome is None and progress.starts < MOST_STARTS:
             self.records.advance(name, step="restarting")
         elif outcome is None:
@@ -229,6 +231,15 @@ class Steps:
             if progress.overdue and outcome == STOPPED:
                 outcome = WAITED_TOO_LONG
             self.records.advance(name, "Uploading", step="uploading", outcome=outcome, metrics=metrics)
+
+    def _put_all(self, hosts: Hosts, outcome: Outcome) -> str | None:
+        """The key under which the model lies then, if there is one."""
+        outputs = [layout.output_data for layout in hosts.layouts]
+        if any(_holds_something(*pair) for pair in zip(hosts.directories, outputs, strict=True)):
+            self._put("output", hosts, outputs)
+        if outcome.status == "Failed":
+            return None
+        return self._put("model", hosts, [layout.model for layout in hosts.layouts])
 
     def _put(self, name: str, hosts: Hosts, folders: Sequence[Path]) -> str:
         """The key under which what the folders hold lies then."""

@@ -38,14 +38,15 @@ class Found:
             os.close(file)
 
 
-def walk(directory: Path, folder: str) -> Iterator[Found]:
-    """The files below a folder of the directory, in the order of names; links and what is no file are passed over."""
+def walk(directory: Path, folder: str, most: int = MOST_FILES) -> Iterator[Found]:
+    """The files below a folder of the directory, in the order of names, and no more than `most` of them; links and what
+    is no file are passed over."""
     opened = _open_below(directory, folder)
     if opened is None:
         return
     try:
         for number, found in enumerate(_files(opened, "", DEEPEST)):
-            if number == MOST_FILES:
+            if number == most:
                 return
             yield found
     finally:

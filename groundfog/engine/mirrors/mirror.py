@@ -11,18 +11,21 @@ from typing import Any
 
 from groundfog.engine.channels import Interrupted
 from groundfog.engine.errors import Missing, Unfit
-from groundfog.engine.mirrors.folder import Found, Mark, mark_of, walk
+from groundfog.engine.mirrors.folder import MOST_FILES, Found, Mark, mark_of, walk
 from groundfog.engine.objects import Object, Objects
 from groundfog.engine.resources import Document
 
 _BLOCK = 1 << 20
 _LONGEST_KEY = 1024
 _MOST_ROUNDS = 3
+_MOST_AT_END = 1_000_000
+"""Files. While the program runs, fewer are looked at."""
 _PLACES = {
     "/opt/ml/checkpoints": "opt_ml/checkpoints",
     "/opt/ml/model": "opt_ml/model",
     "/opt/ml/code": "opt_ml/code",
     "/opt/ml/output": "opt_ml/output",
+    "/opt/ml/processing": "opt_ml/processing",
     "/tmp": "tmp",  # noqa: S108  the program's own
 }
 """Where a program may write, and where that lies in its host's directory."""
@@ -40,6 +43,8 @@ class Mirror:
     grows: bool = False
     """Files are written at their ends and are of use before they are complete: send them as they are. Others are sent
     when they have not changed for a round."""
+    at_end: bool = False
+    """Nothing is sent before the program has ended, and then only if it did well."""
 
     @classmethod
     def read(cls, document: Document) -> "Mirror":
@@ -82,29 +87,42 @@ class Mirroring:
     def path(self) -> str:
         return self._mirror.path
 
+    @property
+    def at_end(self) -> bool:
+        return self._mirror.at_end
+
     def fetch(self, interrupted: Callable[[], bool]) -> None:
         """Into a new host. Raises Interrupted, and Unfit with what the user can put right."""
         folder, bucket = self._directory / self._mirror.folder, self._mirror.bucket
         if not self._objects.has_bucket(bucket):
             raise Unfit(f"The bucket {bucket}, where {self.path} is to be kept, does not exist")
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise Unfit(f"{self.path} is to be kept, and an input has put a file in its place") from None
         if self._mirror.fetched:
             for found in self._objects_there():
                 if interrupted():
                     raise Interrupted
                 self._fetch_one(found, folder)
-        self._sent = {found.name: found.mark for found in walk(self._directory, self._mirror.folder)}
+            self._sent = {found.name: found.mark for found in walk(self._directory, self._mirror.folder)}
         self._write()
 
     def send(self, *, last: bool = False, interrupted: Callable[[], bool] = lambda: False) -> None:
-        """What is new and complete; the last time, when the program has ended, all that is new.
+        """What is new and complete; the last time, when the program has ended well, all that is new.
 
-        Nothing is ever deleted there, as little as on AWS. Raises Missing where the bucket is gone, OSError.
+        Nothing is ever deleted there, as little as on AWS. Raises Missing where the bucket is gone, OSError, and Unfit
+        for more in the end than can be kept.
         """
+        if self._mirror.at_end and not last:
+            return
+        most = _MOST_AT_END if last else MOST_FILES
         try:
-            for found in walk(self._directory, self._mirror.folder):
+            for number, found in enumerate(walk(self._directory, self._mirror.folder, most), start=1):
                 if interrupted():
                     return
+                if number == _MOST_AT_END:
+                    raise Unfit(f"{self.path} holds {most:,} files or more: pack them, or leave fewer")
                 self._consider(found, last)
         finally:
             if self._unwritten:

@@ -186,7 +186,7 @@ class Sandbox:
             network=None,
             keeper=keeper,
             afterwards=self._containers.afterwards(directory),
-            room=self._limits.room(directory),
+            room=self._limits.room(directory, program),
         )
 
     def _plain(self, directory: Path, program: Program) -> Confined:
@@ -206,7 +206,7 @@ class Sandbox:
             folder=str(root),
             nested=0,
             network=None,
-            room=self._limits.room(directory),
+            room=self._limits.room(directory, program),
         )
 
     def _walled(self, directory: Path, program: Program, command: Sequence[str] = ()) -> Confined:
@@ -221,7 +221,7 @@ class Sandbox:
             folder=str(directory),
             nested=wall.NESTED,
             network=None if program.network == "open" else network.wish(program, self._door),
-            room=self._limits.room(directory),
+            room=self._limits.room(directory, program),
         )
 
 

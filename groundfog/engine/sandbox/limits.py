@@ -6,6 +6,7 @@ elsewhere for each process by itself. https://docs.kernel.org/admin-guide/cgroup
 
 import contextlib
 import functools
+import glob
 import hashlib
 import os
 import re
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from groundfog.engine.errors import Unfit
+from groundfog.engine.launch import Program
 from groundfog.opt_ml.layout import Layout
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -65,15 +67,17 @@ class Limits:
             return ""
         return "the memory of each process is limited, not of a job as a whole: no control group can be made here"
 
-    def room(self, directory: Path) -> dict[str, Any]:
+    def room(self, directory: Path, program: Program) -> dict[str, Any]:
         """The agent's `room`, for a host that is about to start."""
         layout, group = Layout(directory / "opt_ml"), self._group(directory)
+        scratch = map(layout.channel, program.scratch_channels)
         return {
             "groups": [str(group)] if group else [],
             "data": None if group else self.most_memory,
             "processes": self.processes if os.geteuid() == 0 else None,
             "disk": self.disk.of(shutil.disk_usage(directory).free),
-            "folders": [str(folder) for folder in (*layout.writable, directory / "tmp")],
+            "folders": [str(folder) for folder in (layout.root, directory / "tmp", *scratch)],
+            "apart": glob.escape(str(layout.data.parent)),
         }
 
     @property

@@ -58,12 +58,8 @@ class Container:
 
     def check(self, engine: Engine) -> None:
         """Raises ValidationException where nothing is known of the image, or this machine cannot stand in for it."""
-        recipe = self.recipe(engine)
-        if recipe is not None:
-            try:
-                engine.environments.check(recipe)
-            except Unfit as unfit:
-                raise Invalid(f"The image {self._image} cannot be had here: {unfit}") from None
+        if not is_built_in(self._image):
+            recipe(engine, self._image, "inference")
 
     def recipe(self, engine: Engine) -> Recipe | None:
         """Of the environment for a user's code; built-in algorithms have none."""
@@ -119,6 +115,17 @@ def profile(engine: Engine, image: str, kind: Literal["training", "inference"]) 
             f'whatever the registry. To add one, write [[image]], repository = "its-name" and packages = [...] into '
             f"{profiles.place}; docs/script_mode.md tells how.",
         )
+    return found
+
+
+def recipe(engine: Engine, image: str, kind: Literal["training", "inference"]) -> Recipe:
+    """Of the environment that stands for a framework's image. Raises ValidationException for one that nothing is known
+    of, or that cannot be had on this machine."""
+    found = profile(engine, image, kind).recipe
+    try:
+        engine.environments.check(found)
+    except Unfit as unfit:
+        raise Invalid(f"The image {image} cannot be had here: {unfit}") from None
     return found
 
 

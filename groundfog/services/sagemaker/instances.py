@@ -1,10 +1,13 @@
-"""What an instance type has of processors and GPUs: what a host asks of a machine, where there are several.
+"""What an instance type has of processors and GPUs: what a host asks of a machine, where there are several. And how
+many of them a job may have.
 
 https://aws.amazon.com/sagemaker/ai/pricing/
 """
 
 import re
 from typing import NamedTuple
+
+from groundfog.wire.refusal import Refusal
 
 _TYPE = re.compile(r"(?:ml\.)?(?P<family>[a-z]+\d+[a-z]*)\.(?P<times>\d*)(?P<size>medium|large|xlarge)")
 _CPUS = {"medium": 1, "large": 2, "xlarge": 4}
@@ -29,6 +32,16 @@ _GPUS: dict[str, dict[str, int]] = {
 class Needs(NamedTuple):
     cpus: int
     gpus: int
+
+
+def check_count(instance_type: str, wanted: int, most: int, usage: str) -> None:
+    """Of one job, by the server's settings."""
+    if wanted > most:
+        raise Refusal(
+            "ResourceLimitExceeded",
+            f"The account-level service limit '{instance_type} for {usage} job usage' is {most} Instances, with a "
+            f"request delta of {wanted} Instances. The server's setting most_instances says how many one job may have.",
+        )
 
 
 def needs(instance_type: str) -> Needs:

@@ -98,6 +98,7 @@ MODEL = Kind(kind="model", noun="model", member="ModelName")
 ENDPOINT_CONFIG = Kind(kind="endpoint-config", noun="endpoint configuration", member="EndpointConfigName")
 ENDPOINT = Kind(kind="endpoint", noun="endpoint", member="EndpointName")
 TRAINING_JOB = Kind(kind="training-job", noun="training job", member="TrainingJobName", lowers=False)
+PROCESSING_JOB = Kind(kind="processing-job", noun="processing job", member="ProcessingJobName", lowers=False)
 
 
 class Invalid(Refusal):

@@ -8,7 +8,7 @@ from groundfog.engine.resources import Wanted
 from groundfog.wire.caller import Caller, Parameters, Result
 from groundfog.wire.refusal import Refusal
 
-_KINDS = ("training-job", "transform-job", "model", "endpoint-config", "endpoint")
+_KINDS = ("training-job", "processing-job", "transform-job", "model", "endpoint-config", "endpoint")
 _ARN = re.compile(
     r"arn:aws[a-z\-]*:sagemaker:(?P<region>[a-z0-9\-]*):(?P<account>\d{12}):(?P<kind>[a-z\-]+)/(?P<name>.+)"
 )

@@ -103,9 +103,16 @@ def channel(given: Document, role: str, region: str) -> Channel:
         mode=given["InputMode"],
         seed=given["ShuffleConfig"]["Seed"] if given.get("ShuffleConfig") else None,
         is_sharded=source.get("S3DataDistributionType") == "ShardedByS3Key",
-        if_empty=f'No S3 objects found under S3 URL "{source["S3Uri"]}" given in input data source. Please ensure that '
-        f"the bucket exists in the selected region ({region}), that objects exist under that S3 prefix, and that the "
-        f'role "{role}" has "s3:ListBucket" permissions on bucket "{bucket}".',
+        if_empty=none_found(source["S3Uri"], role, region),
+    )
+
+
+def none_found(uri: str, role: str, region: str) -> str:
+    """Why a job fails whose input is not there."""
+    return (
+        f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket exists in '
+        f"the selected region ({region}), that objects exist under that S3 prefix, and that the role "
+        f'"{role}" has "s3:ListBucket" permissions on bucket "{bucket_and_key(uri)[0]}".'
     )
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from groundfog.engine import Engine
 from groundfog.engine.environments import Recipe
-from groundfog.engine.errors import Unfit
 from groundfog.engine.jobs import Code
 from groundfog.engine.launch import Program
 from groundfog.services.sagemaker import images
@@ -43,11 +42,7 @@ def running(engine: Engine, request: Parameters) -> Running:
         return Running(program=images.program(image, "train"))
     if engine.runs_images:
         return _contained(request, algorithm)
-    recipe = images.profile(engine, image, "training").recipe
-    try:
-        engine.environments.check(recipe)
-    except Unfit as unfit:
-        raise Invalid(f"The image {image} cannot be had here: {unfit}") from None
+    recipe = images.recipe(engine, image, "training")
     if command:
         return _commanded(request, command, recipe)
     program = Program(module="groundfog.opt_ml.script", arguments=())

@@ -6,7 +6,6 @@ from typing import Any
 from groundfog.engine.resources import Document
 from groundfog.services.sagemaker import instances as types
 from groundfog.services.sagemaker.kinds import Invalid, Unwritten
-from groundfog.wire.refusal import Refusal
 
 _UNWRITTEN = ("InstancePlacementConfig", "InstancePreferences", "TrainingPlanArn")
 _HOMOGENEOUS = "homogeneousCluster"
@@ -22,14 +21,7 @@ def check(resources: Document | None, most_instances: int) -> None:
     groups = _groups(resources)
     if any(group["InstanceCount"] < 1 for group in groups):
         raise Invalid("InstanceCount must be at least 1.")
-    wanted = instances(resources)
-    if wanted > most_instances:
-        raise Refusal(
-            "ResourceLimitExceeded",
-            f"The account-level service limit '{groups[0]['InstanceType']} for training job usage' is {most_instances} "
-            f"Instances, with a request delta of {wanted} Instances. The server's setting most_instances says how many "
-            "one job may have.",
-        )
+    types.check_count(groups[0]["InstanceType"], instances(resources), most_instances, "training")
 
 
 def instances(resources: Document) -> int:

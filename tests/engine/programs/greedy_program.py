@@ -18,11 +18,13 @@ def fill_memory(in_a_child: str = "") -> None:
         taken.append(bytearray(os.urandom(1 << 10)) * (8 << 10))
 
 
-def fill_disk() -> None:
-    with (HERE / "model" / "weights").open("wb") as file:
-        for _ in range(30_000):
+def fill_disk(path: str) -> None:
+    """Below `/opt/ml`."""
+    (HERE / path).parent.mkdir(parents=True, exist_ok=True)
+    with (HERE / path).open("wb") as file:
+        for _ in range(4_000):
             file.write(bytes(1 << 20))
-            time.sleep(0.001)
+            time.sleep(0.005)
 
 
 def multiply() -> None:

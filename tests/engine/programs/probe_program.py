@@ -119,6 +119,15 @@ def resume() -> None:
     (HERE / "model" / "weights").write_text(f"after {runs} runs")
 
 
+def consume() -> None:
+    """Take the input of a processing job away, leave half a result, and wait to be lost."""
+    letter = HERE / "processing" / "in" / "letter"
+    print("read", letter.read_text())
+    letter.unlink()
+    (HERE / "processing" / "out" / "half").write_text("half")
+    time.sleep(1000)
+
+
 def use_boto3() -> None:
     """Ask who we are, and store the key pair, with nothing but what the environment says; then wait to be let go."""
     import boto3

@@ -1,7 +1,8 @@
 """What a program may take of the machine. For the agent: see `__main__.py`.
 
 The limits are the order's `room`: `groups`, control groups that the launcher made for this host; where there are
-none, `data`, bytes of memory for each process; `processes`; `disk`, bytes that may lie in `folders`.
+none, `data`, bytes of memory for each process; `processes`; `disk`, bytes that may lie in `folders`, without what is
+`apart`.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ LOOK_EVERY = 2.0
 """Seconds between two looks at the disk; more where a look takes long, so that no more than 5 % of the time go by."""
 LAST_LOOK = 1.0
 """Seconds that one may take when the program has ended."""
+_DU = ("--summarize", "--total", "--one-file-system", "--block-size=1")
 
 
 def enter(room: dict[str, Any]) -> None:
@@ -95,7 +97,7 @@ class Disk:
     whoever looks from anything else, and links in the place of folders."""
 
     def __init__(self, room: dict[str, Any]) -> None:
-        self._folders: list[str] = room["folders"]
+        self._room = room
         self._most: int | None = room["disk"]
         self._look: subprocess.Popen[str] | None = None
         self._began, self._next = 0.0, time.monotonic() + LOOK_EVERY
@@ -108,7 +110,7 @@ class Disk:
         if self._most is None:
             return False
         if self._look is None and now >= self._next:
-            self._began, self._look = now, _du(self._folders)
+            self._began, self._look = now, _du(self._room)
         if self._look is None or self._look.poll() is None:
             return False
         self._close(self._most)
@@ -118,7 +120,7 @@ class Disk:
     def close(self) -> None:
         """With a look at what a program has left that was too short for one."""
         if self._most is not None and self.share is None:
-            self._look = self._look or _du(self._folders)
+            self._look = self._look or _du(self._room)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._look.wait(LAST_LOOK)
         if self._look is not None and self._most is not None:
@@ -139,9 +141,9 @@ def _read(name: str) -> str:
         return file.read()
 
 
-def _du(folders: list[str]) -> "subprocess.Popen[str]":
+def _du(room: dict[str, Any]) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        ["nice", "du", "--summarize", "--total", "--one-file-system", "--block-size=1", *folders],
+        ["nice", "du", *_DU, f"--exclude={room['apart']}", *room["folders"]],
         env={"LC_ALL": "C", "PATH": os.defpath},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

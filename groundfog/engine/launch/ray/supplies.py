@@ -26,8 +26,7 @@ def fetch(
     wanted, layout, source = feed.Feed.parse(ordered), Layout(directory / "opt_ml"), RemoteStore(store)
     for channel in wanted.channels:
         if channel.mode != "Pipe":
-            folder = layout.channel(channel.name)
-            fill(source, channel, folder, link=False, share=wanted.share, interrupted=interrupted)
+            fill(source, channel, channel.folder(layout), link=False, share=wanted.share, interrupted=interrupted)
     feed.order_feed(directory, wanted.channels, {"s3": store}, wanted.share)
 
 
