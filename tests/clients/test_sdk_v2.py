@@ -52,7 +52,12 @@ def test_scripts_are_trained_by_each_frameworks_estimator_and_served_when_packed
     assert told.left == ""
 
 
-def test_a_processor_is_told_what_is_not_here_yet(tell):
-    told = tell("sdk2", "v2/processor.py", HERE / "source" / "train.py")
-    assert told.result["Code"] == "NotImplemented"
-    assert "CreateProcessingJob" in told.result["Message"]
+def test_processors_split_look_and_fail(tell, numbers):
+    told = tell("sdk2", "v2/processor.py", HERE / "processing", numbers)
+    result = told.result
+    assert "3 of 4 lines to learn from" in told.text
+    assert result["parts"] == {"train": ["1", "2", "3"], "test": ["4"]}
+    assert result["status"] == "Completed"
+    assert result["seen"] == {"numbers": 3, "sum": 6, "toolz": "1.0.0"}
+    assert "Failed. Reason: AlgorithmError: " in result["failed"] and "invalid float value: 'nonsense'" in result["failed"]
+    assert told.left == ""
