@@ -109,7 +109,7 @@ class Hyperparameters:
                 try:
                     values[name] = rules[name].read(_bare(value))
                 except (ValueError, KeyError, OverflowError, TypeError):
-                    faults.append(f"{name} has to be {rules[name]}, not {str(value)[:50]!r}")
+                    faults.append(f"{name} has to be {rules[name]}, not {_shown(value)}")
         made = cls(**values)
         faults += made._conflicts()
         if faults:
@@ -171,6 +171,10 @@ def _bare(value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+def _shown(value: Any) -> str:
+    return repr(value[:50] if isinstance(value, str) else value)[:60]
 
 
 def _unexpected(name: str, rules: Mapping[str, Rule]) -> str:

@@ -4,6 +4,7 @@ A dataclass's field made by `integer`, `real`, `choice` or `flag` has its rule i
 """
 
 import math
+import numbers
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -25,7 +26,7 @@ class Integer:
     even: bool = False
 
     def read(self, given: Any) -> int:
-        if isinstance(given, bool) or not isinstance(given, str | int):
+        if isinstance(given, bool) or not isinstance(given, str | numbers.Integral):
             raise ValueError
         value = int(given)
         if (value < self.least and value != self.also) or (self.even and value % 2) or value >= 1 << 31:
@@ -43,7 +44,7 @@ class Real:
     most: float = math.inf
 
     def read(self, given: Any) -> float:
-        if isinstance(given, bool) or not isinstance(given, str | int | float):
+        if isinstance(given, bool) or not isinstance(given, str | numbers.Real):
             raise ValueError
         value = float(given)
         if not math.isfinite(value) or not self.least <= value <= self.most:

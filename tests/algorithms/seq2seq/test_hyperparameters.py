@@ -1,5 +1,6 @@
 from typing import Any
 
+import numpy as np
 import pytest
 
 from groundfog.algorithms.seq2seq import Hyperparameters, InputFault
@@ -87,3 +88,9 @@ def test_a_wrong_value_is_told_with_its_range(given: dict[str, Any], said: str) 
 def test_all_faults_are_told_together() -> None:
     said = fault_of(batch_size="x", foo="1", rnn_cell_type="y")
     assert all(name in said for name in ("batch_size", "foo", "rnn_cell_type"))
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    options = Hyperparameters.of({"batch_size": np.int64(64), "learning_rate": np.float32(0.5)})
+    assert (type(options.batch_size), options.learning_rate, type(options.learning_rate)) == (int, 0.5, float)
+    assert fault_of(batch_size=64.0) == "batch_size has to be an integer of at least 1, not 64.0"

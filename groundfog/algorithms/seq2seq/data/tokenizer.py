@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from ..errors import InputFault
-from .vocabulary import Sentence
+from .vocabulary import END, FIXED, PAD, Sentence
 
 FILE = "tokenizer.json"
 BLANK, GLUE = "▁", "￭"
@@ -164,7 +164,8 @@ class Tokenizers:
             raise InputFault(
                 f"What both sides share is of one kind: {kinds[0]} and {kinds[1]} have no joint vocabulary"
             )
-        texts = [[side for side in sides if isinstance(side, str)] for sides in zip(*pairs, strict=True)] or [[], []]
+        known = list(map(_pair, itertools.count(1), pairs))
+        texts = [[text for pair in known if isinstance(text := pair[side], str)] for side in (0, 1)]
         if joint:
             both = _made(kinds[0], texts[0] + texts[1], size or PIECES)
             return cls(both, both)
@@ -176,17 +177,24 @@ class Tokenizers:
         return (self.source.kind, self.target.kind) != ("blank", "blank")
 
     def source_tokens(self, sentence: Sentence) -> list[str]:
-        """A string is raw text; a list is tokens already."""
-        return self.source.split(sentence) if isinstance(sentence, str) else list(sentence)
+        """A string is raw text; a list is tokens already.
+
+        :raises InputFault: it is neither.
+        """
+        return _tokens(self.source, sentence)
 
     def of_pairs(self, pairs: Iterable[tuple[Sentence, Sentence]]) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-        return [
-            (
-                tuple(self.source_tokens(source)),
-                tuple(target if not isinstance(target, str) else self.target.split(target)),
-            )
-            for source, target in pairs
-        ]
+        """:raises InputFault: one is no pair, or its target holds what no target can hold."""
+        found = []
+        for number, pair in enumerate(pairs, start=1):
+            source, target = _pair(number, pair)
+            tokens = tuple(_tokens(self.target, target))
+            if not _NEVER_SAID.isdisjoint(tokens):
+                raise InputFault(
+                    f"The target of pair {number} holds <pad> or </s>, which are added by the algorithm; leave them out"
+                )
+            found.append((tuple(self.source_tokens(source)), tokens))
+        return found
 
     def text(self) -> str:
         """What tokenizer.json holds."""
@@ -206,6 +214,31 @@ class Tokenizers:
 
 
 BLANKS = Tokenizers(_PLAIN_ONES["blank"], _PLAIN_ONES["blank"])
+
+
+_NEVER_SAID = {FIXED[PAD], FIXED[END]}
+
+
+def _tokens(tokenizer: Tokenizer, sentence: Sentence) -> list[str]:
+    if isinstance(sentence, str):
+        return tokenizer.split(sentence)
+    tokens = list(sentence) if isinstance(sentence, Iterable) else [sentence]
+    # Ids in place of tokens would all be unknown, and nobody would hear of it.
+    if not all(isinstance(token, str) for token in tokens):
+        raise InputFault(f"A sentence is a string, or a list of tokens that are strings, and not {_shown(sentence)}")
+    return tokens
+
+
+def _pair(number: int, pair: Any) -> tuple[Sentence, Sentence]:
+    sides = tuple(pair) if isinstance(pair, Iterable) and not isinstance(pair, str) else (pair,)
+    if len(sides) != 2:
+        raise InputFault(f"Pair {number} has to be (source, target), and not {_shown(pair)}")
+    return sides
+
+
+def _shown(given: object) -> str:
+    text = repr(given)
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _made(kind: str, texts: list[str], size: int) -> Tokenizer:

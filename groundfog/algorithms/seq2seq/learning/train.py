@@ -165,9 +165,13 @@ class Training:
     def _refuse_nonsense(self, name: str, told: Tally) -> None:
         if math.isfinite(told.loss) and told.loss < _EXPLODED * told.tokens:
             return
-        updates, clipped = self._position.updates, self.options.clip_gradient
+        updates, options = self._position.updates, self.options
+        of_weights = f"lower weight_init_scale (now {options.weight_init_scale:g})"
+        if name == "loss" and updates == 1:
+            # No update was made yet: the weights are as they began.
+            raise InputFault(f"The loss is {told.loss:g} at the first batch: {of_weights}")
         rate = self._schedule.rate(updates - 1)
-        advice = "set clip_gradient to 1" if clipped < 0 or clipped > 1 else "lower weight_init_scale"
+        advice = of_weights if 0 <= options.clip_gradient <= 1 else "set clip_gradient to 1"
         raise InputFault(
             f"The {name} became {told.loss:g} at update {updates}: lower learning_rate (now {rate:g}) or {advice}"
         )

@@ -68,7 +68,7 @@ class Translator(ABC):
 
     def translate(
         self,
-        sentences: Sequence[Sentence],
+        sentences: Iterable[Sentence],
         *,
         beam_size: int | None = None,
         nbest: int | None = None,
@@ -89,6 +89,7 @@ class Translator(ABC):
             them; one for all sentences, or one for each, None where there is none.
         :raises InputFault: an option is out of its range, or a constraint can never be met.
         """
+        sentences = list(_several(sentences))
         options, (source_vocabulary, target_vocabulary) = self.hyperparameters, self.vocabularies
         width = options.beam_size if beam_size is None else beam_size
         alpha = options.length_penalty_alpha if length_penalty_alpha is None else length_penalty_alpha
@@ -127,7 +128,7 @@ class Translator(ABC):
         """
         if window < 1 or isinstance(options.get("constraint"), Sequence):
             raise InputFault("A stream needs a window of at least 1, and one constraint for all sentences")
-        coming = iter(sentences)
+        coming = iter(_several(sentences))
         windows = iter(lambda: list(islice(coming, window)), [])
         return chain.from_iterable(self.translate(together, **options) for together in windows)
 
@@ -171,6 +172,13 @@ class Translator(ABC):
         from ..report import evaluate
 
         return evaluate(self, pairs, most=most, **options)
+
+
+def _several(sentences: Iterable[Sentence]) -> Iterable[Sentence]:
+    """A string alone would be read letter by letter."""
+    if isinstance(sentences, str):
+        raise InputFault(f"One sentence stands where several are read; put it into a list: [{sentences[:40]!r}]")
+    return sentences
 
 
 def _for_each(

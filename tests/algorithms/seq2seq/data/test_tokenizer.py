@@ -5,6 +5,7 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -154,3 +155,22 @@ def test_saved_anew_a_folder_forgets_the_tokenizers_of_before(tmp_path: Path, sm
     Seq2Seq(**small, max_num_batches=1).fit([("a b", "b a")], folder=tmp_path)
     assert not (tmp_path / FILE).exists()
     assert tokenizer_module.Tokenizers.read(tmp_path) is BLANKS
+
+
+@pytest.mark.parametrize("pair", ["ab", ("a", "b", "c"), ("a",), 5, None])
+def test_what_is_no_pair_is_named(pair: Any) -> None:
+    with pytest.raises(InputFault, match=r"Pair 2 has to be \(source, target\), and not "):
+        Seq2Seq().fit([("a", "b"), pair])
+    with pytest.raises(InputFault, match=r"Pair 2 "):
+        BLANKS.of_pairs([("a", "b"), pair])
+
+
+def test_pairs_may_be_rows_of_an_array() -> None:
+    rows = np.array([["a b", "c"], ["d", "e"]])
+    assert Tokenizers.learn("word", rows).of_pairs(rows) == [(("a", "b"), ("c",)), (("d",), ("e",))]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("target", ["a </s>", ["<pad>"]])
+def test_a_target_holds_no_token_that_the_algorithm_adds(target: Any) -> None:
+    with pytest.raises(InputFault, match=r"The target of pair 2 holds <pad> or </s>"):
+        BLANKS.of_pairs([("<pad> </s>", "<s> <unk>"), ("a", target)])

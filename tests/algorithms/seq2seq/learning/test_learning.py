@@ -394,3 +394,13 @@ def test_nonsense_is_seen_with_every_optimizer_and_at_the_validation_too(
         Seq2Seq(**{**quick, **given}).fit(digits[:200])
     with pytest.raises(InputFault, match=r"The loss became .* at update 2: lower learning_rate"):
         Seq2Seq(**{**quick, **given, "max_num_batches": 9}).fit(digits[:200])
+
+
+def test_weights_that_begin_too_large_are_told_from_a_rate_that_is_too_high(
+    quick: dict[str, Any], digits: Pairs
+) -> None:
+    given = {"weight_init_type": "uniform", "weight_init_scale": 1e9, "max_num_batches": 9}
+    with pytest.raises(
+        InputFault, match=r"^The loss is .* at the first batch: lower weight_init_scale \(now 1e\+09\)$"
+    ):
+        Seq2Seq(**{**quick, **given}).fit(digits[:200])

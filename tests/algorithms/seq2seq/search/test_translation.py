@@ -3,6 +3,7 @@
 import itertools
 import random
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -86,3 +87,17 @@ def test_what_cannot_be_streamed_is_refused_at_once(untrained: Make) -> None:
         untrained().stream(["a"], window=0)
     with pytest.raises(InputFault, match="one constraint for all"):
         untrained().stream(["a"], constraint=[None])
+
+
+@pytest.mark.parametrize("sentences", ["a b c", [1], [None], [[4, 5]], [b"a"]])
+def test_what_is_no_list_of_sentences_is_refused(untrained: Make, sentences: Any) -> None:
+    model = untrained()
+    with pytest.raises(InputFault, match="sentence"):
+        model.translate(sentences)
+    with pytest.raises(InputFault, match="sentence"):
+        next(model.stream(sentences))
+
+
+def test_sentences_may_come_from_anything_that_is_gone_through(untrained: Make) -> None:
+    model = untrained()
+    assert model.translate(iter(["a b", "c"])) == model.translate(("a b", "c")) == model.translate(["a b", "c"])
