@@ -15,6 +15,9 @@ OURS = Profiles()
     [
         ("huggingface-pytorch-training", "1.7.1-transformers4.6.1-gpu-py36", "transformers==4.44.2", "huggingface"),
         ("huggingface-pytorch-training", "1.7.1-transformers4.5.0-cpu", "transformers==4.44.2", "huggingface"),
+        # Walkthrough 002 pins datasets 2.8 in its requirements.txt, which runs with these and none later.
+        ("huggingface-pytorch-training", "1.7.1-transformers4.6.1-gpu-py36", "numpy==1.26.4", "huggingface"),
+        ("huggingface-pytorch-training", "1.7.1-transformers4.6.1-gpu-py36", "pyarrow==20.0.0", "huggingface"),
         ("huggingface-pytorch-training", "2.5.1-transformers4.49.0-gpu", "transformers==4.57.6", "huggingface"),
         ("huggingface-pytorch-training", "2.8.0-transformers4.56.2-gpu", "transformers==4.57.6", "huggingface"),
         ("huggingface-pytorch-training", "2.8.0-transformers5.1.0-gpu-py312", "transformers==5.23.0", "huggingface"),
