@@ -1,8 +1,8 @@
 """Stands in for Docker's client: a container is a process with `/opt/ml` elsewhere, which outlives it as Docker's do.
 
-The images are four: `trains`, `waits`, the keeper's once it was imported, and what cannot be pulled. A keeper keeps
-nothing here but the lives of those that share its process namespace, which end with it. What was asked for is in
-`asked.jsonl` beside it, and a file in `containers` for each that there is.
+The images are five: `trains`, `waits`, `processes`, the keeper's once it was imported, and what cannot be pulled. A
+keeper keeps nothing here but the lives of those that share its process namespace, which end with it. What was asked for
+is in `asked.jsonl` beside it, and a file in `containers` for each that there is.
 """
 
 import contextlib
@@ -21,6 +21,15 @@ code = sorted(path.name for path in (root / "code").iterdir())
 print("the image was asked to", sys.argv[1:], "and finds", code, (root / "input/config/hyperparameters.json").exists())
 (root / "model" / "weights").write_text(os.environ["WISH"])
 """
+PROCESSES = """
+import json, os, pathlib, sys
+root = pathlib.Path(os.environ["SAGEMAKER_BASE_DIR"])
+told = json.loads((root / "config/processingjobconfig.json").read_text())["ProcessingJobName"]
+words = (root / "processing/in/words").read_text()
+print("the image was asked to", sys.argv[1:], "by", told)
+(root / "processing/out/backward").write_text(words[::-1])
+(root / "output/message").write_text("turned round")
+"""
 WAITS = """
 import os, pathlib, signal, sys, time
 def stop(*_):
@@ -30,6 +39,7 @@ signal.signal(signal.SIGTERM, stop)
 print("waiting", flush=True)
 while True: time.sleep(0.05)
 """
+SCRIPTS = {"trains": TRAINS, "processes": PROCESSES, "waits": WAITS}
 FLAGS = ("--rm", "--interactive", "--read-only", "--all", "--force", "--volumes")
 KEEPER = "localhost/groundfog-keeper:1"
 IMPORTED, CONTAINERS = HERE / "imported", HERE / "containers"
@@ -55,15 +65,17 @@ def main(arguments: list[str]) -> int:
 
 def run(given: dict[str, list[str]], image: str, command: list[str]) -> int:
     keeper = given.get("--pid", [""])[0].removeprefix("container:")
-    if image.rpartition("/")[2].partition(":")[0] not in ("trains", "waits") and not (
-        image == KEEPER and IMPORTED.exists()
-    ):
+    if name_of(image) not in SCRIPTS and not (image == KEEPER and IMPORTED.exists()):
         return refuse(f"pull access denied for {image}")
     if keeper and not (CONTAINERS / keeper).exists():
         return refuse(f"No such container: {keeper}")
     CONTAINERS.mkdir(exist_ok=True)
     record = CONTAINERS / given["--name"][0]
     return keep(record, given) if image == KEEPER else work(record, given, image, command)
+
+
+def name_of(image: str) -> str:
+    return image.rpartition("/")[2].partition(":")[0]
 
 
 def refuse(why: str) -> int:
@@ -90,8 +102,9 @@ def work(record: Path, given: dict[str, list[str]], image: str, command: list[st
     root = next(volume.split(":")[0] for volume in given["--volume"] if volume.endswith(":/opt/ml"))
     lines = Path(given["--env-file"][0]).read_text().splitlines()
     variables = {**dict(line.split("=", 1) for line in lines), "SAGEMAKER_BASE_DIR": root}
-    script = TRAINS if "trains" in image else WAITS
-    process = subprocess.Popen([sys.executable, "-c", script, *command], env=variables, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPTS[name_of(image)], *command], env=variables, start_new_session=True
+    )
     note(record, process.pid, given)
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     ended = process.wait()

@@ -59,5 +59,7 @@ def test_processors_split_look_and_fail(tell, numbers):
     assert result["parts"] == {"train": ["1", "2", "3"], "test": ["4"]}
     assert result["status"] == "Completed"
     assert result["seen"] == {"numbers": 3, "sum": 6, "toolz": "1.0.0"}
-    assert "Failed. Reason: AlgorithmError: " in result["failed"] and "invalid float value: 'nonsense'" in result["failed"]
+    assert (
+        "Failed. Reason: AlgorithmError: " in result["failed"] and "invalid float value: 'nonsense'" in result["failed"]
+    )
     assert told.left == ""

@@ -26,3 +26,9 @@ def test_a_built_in_algorithm_is_trained_and_served_from_its_image_alone(tell, t
     assert told.result["jobs"] == ["toy"]
     assert len(told.result["predicted"]["predictions"]) == 1
     assert told.left == ""
+
+
+def test_a_processor_brings_a_source_directory_with_requirements(tell, numbers):
+    told = tell("sdk3", "v3/processor.py", HERE / "processing" / "look", numbers)
+    assert told.result == {"seen": {"numbers": 4, "sum": 10, "toolz": "1.0.0"}, "status": "Completed"}
+    assert told.left == ""

@@ -53,8 +53,7 @@ def train(client, name, image, **algorithm):
     return wait_until(ask, f"{name} did not end", seconds=90)
 
 
-def log(client, name):
-    group = "/aws/sagemaker/TrainingJobs"
+def log(client, name, group="/aws/sagemaker/TrainingJobs"):
     streams = client("logs").describe_log_streams(logGroupName=group, logStreamNamePrefix=name)["logStreams"]
     stream = {"logGroupName": group, "logStreamName": streams[0]["logStreamName"]}
     return [event["message"] for event in client("logs").get_log_events(**stream, startFromHead=True)["events"]]
@@ -74,6 +73,34 @@ def test_an_image_trains_with_the_source_directory_in_it(client, folder):
 def test_an_image_takes_a_command(client):
     train(client, "commanded", "trains", ContainerEntrypoint=["sh", "-c"], ContainerArguments=["go"])
     assert "the image was asked to ['-c', 'go'] and finds ['train.py'] True" in log(client, "commanded")
+
+
+def test_an_image_processes(client):
+    client("s3").create_bucket(Bucket="processed")
+    client("s3").put_object(Bucket="processed", Key="in/words", Body=b"fog")
+    source = {"S3Uri": "s3://processed/in/words", "LocalPath": "/opt/ml/processing/in", "S3DataType": "S3Prefix"}
+    target = {"S3Uri": "s3://processed/out", "LocalPath": "/opt/ml/processing/out", "S3UploadMode": "EndOfJob"}
+    client("sagemaker").create_processing_job(
+        ProcessingJobName="contained",
+        ProcessingInputs=[{"InputName": "words", "S3Input": source}],
+        ProcessingOutputConfig={"Outputs": [{"OutputName": "backward", "S3Output": target}]},
+        AppSpecification={"ImageUri": "team/processes:1", "ContainerArguments": ["turn", "round"]},
+        ProcessingResources={
+            "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 1}
+        },
+        RoleArn="arn:aws:iam::000000000000:role/groundfog",
+    )
+
+    def ask():
+        time.sleep(0.2)
+        job = client("sagemaker").describe_processing_job(ProcessingJobName="contained")
+        return job if job["ProcessingJobStatus"] in ("Completed", "Failed") else None
+
+    job = wait_until(ask, "it did not end", seconds=90)
+    assert (job["ProcessingJobStatus"], job["ExitMessage"]) == ("Completed", "turned round"), job.get("FailureReason")
+    assert client("s3").get_object(Bucket="processed", Key="out/backward")["Body"].read() == b"gof"
+    said = log(client, "contained", "/aws/sagemaker/ProcessingJobs")
+    assert said[-1] == "the image was asked to ['turn', 'round'] by contained"
 
 
 def test_an_image_that_cannot_be_pulled_fails_with_what_docker_says(client):

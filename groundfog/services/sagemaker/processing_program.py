@@ -1,6 +1,10 @@
 """What a processing job runs: a command of the user's, in what stands for the image or in the image itself."""
 
+import contextlib
+import posixpath
+
 from groundfog.engine import Engine
+from groundfog.engine.errors import Missing
 from groundfog.engine.jobs import Code
 from groundfog.engine.launch import Program
 from groundfog.engine.resources import Document
@@ -9,7 +13,7 @@ from groundfog.services.sagemaker.kinds import Invalid
 from groundfog.services.sagemaker.training_channels import bucket_and_key
 from groundfog.services.sagemaker.training_program import Running
 
-_ARCHIVE = "sourcedir.tar.gz"
+_CODE, _ARCHIVE = "/opt/ml/processing/input/code", "sourcedir.tar.gz"
 
 
 def running(engine: Engine, request: Document) -> Running:
@@ -29,14 +33,18 @@ def running(engine: Engine, request: Document) -> Running:
             f"AppSpecification must give a ContainerEntrypoint: what stands for {image} here has none of its own."
         )
     program = Program(module="groundfog.opt_ml.entrypoint", arguments=(*entrypoint, *arguments))
-    return Running(program=program, recipe=recipe, code=_source(request))
+    return Running(program=program, recipe=recipe, code=_source(engine, request))
 
 
-def _source(request: Document) -> Code | None:
-    """The SDK's FrameworkProcessor brings a source directory, whose requirements the job's own script installs. It does
-    so without a network, if they are there before it."""
+def _source(engine: Engine, request: Document) -> Code | None:
+    """The SDKs' FrameworkProcessor brings a source directory, packed, whose requirements the job's own script installs.
+    It does so without a network, if they are there before it."""
     for given in request.get("ProcessingInputs", []):
-        bucket, key = bucket_and_key(given["S3Input"]["S3Uri"])
-        if key.rpartition("/")[2] == _ARCHIVE:
-            return Code(bucket=bucket, key=key)
+        source = given["S3Input"]
+        if source.get("LocalPath", "").rstrip("/") == _CODE:
+            bucket, key = bucket_and_key(source["S3Uri"])
+            archive = key if key.endswith(_ARCHIVE) else posixpath.join(key, _ARCHIVE)
+            with contextlib.suppress(Missing):
+                engine.objects.find(bucket, archive)
+                return Code(bucket=bucket, key=archive)
     return None

@@ -6,4 +6,5 @@ from pathlib import Path
 import counting
 
 place = Path("/opt/ml/processing")
-counting.write(place / "train" / "train.txt", place / "seen" / "seen.json", importlib.metadata.version("toolz"))
+(lines,) = (place / "train").iterdir()
+counting.write(lines, place / "seen" / "seen.json", importlib.metadata.version("toolz"))
