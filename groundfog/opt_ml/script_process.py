@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +24,14 @@ _PATIENCE = 5.0
 _TRACEBACK = "Traceback (most recent call last):"
 _PROCESS = re.compile(r"(?:\[\d+(?:,[^\]]*)?\]<\w+>:)?(?:\[rank\d+\]:)? ?")
 """Before what one of many says, by mpirun or horovodrun, and by torch."""
+RESOLVER = Path("/etc/resolv.conf")
+"""A host that reaches nothing but the server and its job's other hosts has none."""
+_NOBODY_THERE = re.compile(r"in name resolution|Name or service not known|Network is unreachable")
+"""What the C library says, which frameworks pass on: a hub's are not the last words that follow."""
+_ALONE = (
+    "Jobs reach nothing beyond this server. "
+    "They do where it runs with --network open, and the job without EnableNetworkIsolation."
+)
 _NAMES_AN_ERROR = re.compile(r"\b[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit)\b")
 
 
@@ -33,10 +41,10 @@ Line = Callable[[bytes], bytes]
 class ScriptFailed(Exception):
     """In the toolkit's words."""
 
-    def __init__(self, command: Sequence[str], code: int, said: str) -> None:
+    def __init__(self, command: Sequence[str], code: int, said: str, why: str = "") -> None:
         lines = ["ExecuteUserScriptError:", f"ExitCode {code}", f'ErrorMessage "{said}"']
-        if code == 128 + signal.SIGKILL:
-            lines.append('ExtraInfo "OutOfMemory: Process killed by SIGKILL (signal 9)"')
+        if why:
+            lines.append(f'ExtraInfo "{why}"')
         super().__init__("\n".join([*lines, f'Command "{shlex.join(command)}"']))
 
 
@@ -68,7 +76,14 @@ def run(
         listener.join(_PATIENCE)
     signal.signal(signal.SIGTERM, before)
     if code:
-        raise ScriptFailed(command, code if code > 0 else 128 - code, last_words(list(lines)))
+        raise ScriptFailed(command, code if code > 0 else 128 - code, last_words(list(lines)), explain(code, lines))
+
+
+def explain(code: int, lines: Iterable[str]) -> str:
+    """What the script itself does not say of its end."""
+    if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        return "OutOfMemory: Process killed by SIGKILL (signal 9)"
+    return _ALONE if not RESOLVER.exists() and any(_NOBODY_THERE.search(line) for line in lines) else ""
 
 
 def last_words(lines: list[str]) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from served import wait_until
 
+from groundfog.opt_ml import script_process
 from groundfog.opt_ml.layout import Layout
-from groundfog.opt_ml.script_process import LONGEST_MESSAGE, ScriptFailed, last_words
+from groundfog.opt_ml.script_process import LONGEST_MESSAGE, ScriptFailed, explain, last_words
 
 OPT_ML = Path(__file__).parents[2] / "groundfog" / "opt_ml"
 IN_ANY_PYTHON = [
@@ -90,6 +91,19 @@ def test_a_script_that_was_killed_says_so(layout: Layout) -> None:
     run(layout, "train.py", "import os; os.kill(os.getpid(), 9)")
     assert "ExitCode 137" in layout.failure.read_text()
     assert "OutOfMemory" in layout.failure.read_text()
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_script_that_reaches_nobody_is_told_of_the_wall_where_there_is_one(
+    apart: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolver = tmp_path / "resolv.conf"
+    if not apart:
+        resolver.touch()
+    monkeypatch.setattr(script_process, "RESOLVER", resolver)
+    said = ["NameResolutionError: [Errno -3] Temporary failure in name resolution", "OSError: no such model on the hub"]
+    assert ("--network open" in explain(1, said)) == apart
+    assert explain(1, said[1:]) == ""
 
 
 def test_a_script_that_is_not_there_is_named_with_what_is(layout: Layout) -> None:
