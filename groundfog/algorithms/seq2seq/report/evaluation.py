@@ -70,7 +70,7 @@ def evaluate(
     """What the model says to the sources of these pairs, against their targets.
 
     :param most: ask at most so many sources, drawn by the model's seed.
-    :param seconds: begin no more of them after this time; a few are asked in any case.
+    :param seconds: ask as many as it probably takes this time for; one is asked in any case.
     :param looks: for how many of them the attention is kept.
     :param options: those of `translate`.
     :raises InputFault: there are no pairs.
@@ -81,15 +81,10 @@ def evaluate(
     sources = list(references)
     if most is not None and most < len(sources):
         sources = random.Random(model.hyperparameters.seed).sample(sources, most)
-    began, examples = time.monotonic(), list[Example]()
-    # Few at a time where time is short, so that the clock is looked at often.
-    together = len(sources) if seconds is None else 16
-    for start in range(0, len(sources), together):
-        some = sources[start : start + together]
-        for source, found in zip(some, model.translate(some, **options), strict=True):
-            examples.append(Example(source, references[source], found.tokens, found.score))
-        if seconds is not None and time.monotonic() - began > seconds:
-            break
+    began = time.monotonic()
+    examples = _asked(model, sources, references, seconds, options)
+    if seconds is not None:
+        looks = min(looks, _as_many_more(began, len(examples), seconds))
     analysis = analyse(examples)
     said = [" ".join(example.said) for example in examples]
     first = [" ".join(example.references[0]) for example in examples]
@@ -106,6 +101,31 @@ def evaluate(
         analysis=analysis,
         attention=_looks(model, examples, looks, options),
     )
+
+
+def _asked(
+    model: "Translator",
+    sources: Sequence[tuple[str, ...]],
+    references: dict[tuple[str, ...], list[list[str]]],
+    seconds: float | None,
+    options: dict[str, Any],
+) -> list[Example]:
+    """Where time is short, in growing blocks: how long a source takes is not known before one was asked."""
+    began, examples = time.monotonic(), list[Example]()
+    together = len(sources) if seconds is None else 1
+    while together and len(examples) < len(sources):
+        some = sources[len(examples) : len(examples) + together]
+        for source, found in zip(some, model.translate(some, **options), strict=True):
+            examples.append(Example(source, references[source], found.tokens, found.score))
+        if seconds is not None:
+            together = min(2 * together, _MOST_TOGETHER, _as_many_more(began, len(examples), seconds * (1 - _OF_LOOKS)))
+    return examples
+
+
+def _as_many_more(began: float, done: int, seconds: float) -> int:
+    """What can be done in the rest of `seconds`, as fast as so far."""
+    spent = max(time.monotonic() - began, 1e-9)
+    return max(0, int((seconds - spent) / spent * done))
 
 
 def _references(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> dict[tuple[str, ...], list[list[str]]]:
@@ -138,5 +158,8 @@ def _looks(model: "Translator", examples: Sequence[Example], most: int, options:
     ]
 
 
+_MOST_TOGETHER = 64
+_OF_LOOKS = 0.25
+"""The share of the time that is left to the attention."""
 _LONGEST_LOOK = 40
 """Tokens on an axis of a heat map."""
