@@ -32,6 +32,8 @@ _ALONE = (
     "Jobs reach nothing beyond this server. "
     "They do where it runs with --network open, and the job without EnableNetworkIsolation."
 )
+_CHILD_FAILED = "torch.distributed.elastic.multiprocessing.errors.ChildFailedError"
+_LOGGED_BY_TORCHRUN = re.compile(r"[EWI]\d{4} [\d:.]+ ")
 _NAMES_AN_ERROR = re.compile(r"\b[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit)\b")
 
 
@@ -89,7 +91,7 @@ def explain(code: int, lines: Iterable[str]) -> str:
 def last_words(lines: list[str]) -> str:
     """The exception of the last traceback, with all that follows; else the end, from where it first names an error.
     Of many processes, the one that says so first."""
-    lines = _of_one_process(lines)
+    lines = _before_torchrun(_of_one_process(lines))
     start = max((number for number, line in enumerate(lines[:-1]) if _TRACEBACK in line), default=None)
     if start is None:
         start = next((number for number, line in enumerate(lines) if _NAMES_AN_ERROR.search(line)), 0)
@@ -106,6 +108,14 @@ def _of_one_process(lines: list[str]) -> list[str]:
     marked = [(mark[0], line[mark.end() :]) for line in lines if (mark := _PROCESS.match(line))]
     first = next((mark.strip() for mark, line in marked if mark.strip() and _TRACEBACK in line), "")
     return [line for mark, line in marked if mark.strip() == first] if first else lines
+
+
+def _before_torchrun(lines: list[str]) -> list[str]:
+    """What the script said, where it told an error: torchrun adds a traceback of its own, which does not say why."""
+    end = next((number for number, line in enumerate(lines) if line.startswith(_CHILD_FAILED)), 0)
+    start = max((number for number, line in enumerate(lines[:end]) if _TRACEBACK in line), default=0)
+    said = [line for line in lines[:start] if not _LOGGED_BY_TORCHRUN.match(line)]
+    return said if any(_TRACEBACK in line or _NAMES_AN_ERROR.search(line) for line in said) else lines
 
 
 def _listen(stream: IO[bytes], out: IO[bytes], lines: deque[str] | None, change: Line | None) -> None:

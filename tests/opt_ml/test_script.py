@@ -146,6 +146,13 @@ print(installed_meanwhile.NAME)
     assert (code, out) == (0, "meanwhile\n"), said
 
 
+TORCHRUN = [
+    "E1121 22:00:41.723000 4 torch/distributed/elastic/multiprocessing/api.py:1002] failed (exitcode: 1)",
+    "Traceback (most recent call last):",
+    '  File "torch/distributed/run.py", line 1032, in <module>',
+    "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: ",
+    "train.py FAILED",
+]
 TRACEBACK = [
     "Traceback (most recent call last):",
     '  File "train.py", line 1, in <module>',
@@ -170,6 +177,9 @@ TRACEBACK = [
             ["[rank0]: ready", *(f"[rank1]: {line}" for line in TRACEBACK), *TRACEBACK[:-1], "ChildFailed: x"],
             "KeyError: 1",
         ),
+        ([*TRACEBACK, *TORCHRUN], "KeyError: 1"),
+        (["1%", "train.py: error: unrecognized", "FileNotFoundError: train", *TORCHRUN], "FileNotFoundError: train"),
+        (["1%", *TORCHRUN], "\n".join(TORCHRUN[-2:])),
         (["[1,0]<stderr>:ready", *(f"[1,1]<stderr>:{line}" for line in TRACEBACK), "mpirun aborts"], "KeyError: 1"),
         ([*(f"[1]<stderr>:{line}" for line in TRACEBACK), "Process 1 exit with status code 1."], "KeyError: 1"),
     ],
