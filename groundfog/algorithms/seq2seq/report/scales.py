@@ -52,10 +52,13 @@ def round_numbers(low: float, high: float, most: int = 5) -> list[float]:
 
 
 def plain(value: float) -> str:
-    """As few digits as tell it: 0.0003, 1.25, 12,300."""
+    """As few digits as tell it, none so long that it leaves an axis: 2.8e-4, 1.25, 12,300."""
     if abs(value) >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.3g}".replace("e-0", "e-")
+    if 0 < abs(value) < 0.001:
+        digits, exponent = f"{value:.2e}".split("e")
+        return f"{float(digits):g}e{int(exponent)}"
+    return f"{value:.3g}"
 
 
 def percent(value: float) -> str:

@@ -21,7 +21,7 @@ from groundfog.algorithms.seq2seq.report.document import About, Report
 from groundfog.algorithms.seq2seq.report.evaluation import Look
 from groundfog.algorithms.seq2seq.report.marks import visible
 from groundfog.algorithms.seq2seq.report.page import page
-from groundfog.algorithms.seq2seq.report.scales import Scale
+from groundfog.algorithms.seq2seq.report.scales import Scale, plain
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -218,3 +218,11 @@ def test_a_scale_has_room_for_its_values_and_a_handful_of_ticks_within(values: l
     assert all(-1e-6 <= scale(value) <= 100 + 1e-6 for value in values)
     assert len(scale.ticks) <= 8
     assert all(scale.low * (1 - 1e-9) - 1e-12 <= tick <= scale.high * (1 + 1e-9) for tick in scale.ticks)
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(0.00028, "2.8e-4"), (0.0003, "3e-4"), (0.00123, "0.00123"), (0.0, "0"), (-2e-5, "-2e-5"), (12300.0, "12,300")],
+)
+def test_a_number_beside_an_axis_is_short(value: float, written: str) -> None:
+    assert plain(value) == written
