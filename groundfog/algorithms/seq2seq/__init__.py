@@ -57,8 +57,19 @@ __all__ = [
 ]
 
 
+EXTRA = ("torch", "numpy", "safetensors", "sacrebleu")
+"""What the extra `seq2seq` of the package brings."""
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    try:
+        home = importlib.import_module(f".{_HOMES[name]}", __name__)
+    except ModuleNotFoundError as missing:
+        if missing.name not in EXTRA:
+            raise
+        said = f"{missing.name} is not installed: pip install 'groundfog[seq2seq]'"
+        raise ModuleNotFoundError(said, name=missing.name) from None
+    found = globals()[name] = getattr(home, name)
     return found

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
+from .. import EXTRA
 from ..data.tokenizer import KINDS
 from ..errors import InputFault
 
@@ -25,7 +26,7 @@ class Command(click.Command):
         except InputFault as fault:
             raise click.ClickException(str(fault)) from None
         except ModuleNotFoundError as missing:
-            if missing.name not in ("torch", "numpy", "safetensors", "sacrebleu"):
+            if missing.name not in EXTRA:
                 raise
             raise click.ClickException(f"{missing.name} is not installed: pip install 'groundfog[seq2seq]'") from None
 

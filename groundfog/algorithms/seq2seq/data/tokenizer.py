@@ -266,7 +266,5 @@ def _sentencepiece() -> Any:
     try:
         import sentencepiece
     except ModuleNotFoundError:
-        raise InputFault(
-            "SentencePiece is not installed: pip install 'groundfog[sentencepiece]', or take --tokens word"
-        ) from None
+        raise InputFault("SentencePiece is not installed: pip install 'groundfog[sentencepiece]'") from None
     return sentencepiece

@@ -404,3 +404,11 @@ def test_weights_that_begin_too_large_are_told_from_a_rate_that_is_too_high(
         InputFault, match=r"^The loss is .* at the first batch: lower weight_init_scale \(now 1e\+09\)$"
     ):
         Seq2Seq(**{**quick, **given}).fit(digits[:200])
+
+
+def test_a_library_that_is_missing_is_named_with_the_extra_that_brings_it() -> None:
+    program = "import sys; sys.modules['safetensors'] = None\nfrom groundfog.algorithms.seq2seq import Seq2Seq"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.stderr.splitlines()[-1] == (
+        "ModuleNotFoundError: safetensors is not installed: pip install 'groundfog[seq2seq]'"
+    )
