@@ -45,6 +45,9 @@ class Learner:
             group["lr"] = rate
         clip((self.parameters[number] for number in self._owned), self._options.clip_gradient)
         self._optimizer.step()
+        # Others know by their versions that weights have changed. Neither a fused optimizer counts these up, nor another
+        # process, which changes those that are not owned here.
+        torch.autograd.graph.increment_version(self.parameters)
 
     def states(self) -> dict[int, dict[str, Tensor]]:
         states = self._optimizer.state_dict()["state"]

@@ -186,6 +186,29 @@ def test_the_best_parameters_are_kept_and_not_the_last(small: dict[str, Any], di
     assert len(told) == best.number + 3
 
 
+@pytest.mark.parametrize(
+    "learner",
+    [{"optimizer_type": "adam"}, {"optimizer_type": "sgd"}, {"optimizer_type": "rmsprop"}, {"num_processes": 2}],
+)
+def test_what_is_decoded_at_a_checkpoint_is_what_its_weights_say(
+    learner: dict[str, Any], quick: dict[str, Any], digits: Pairs, tmp_path: Path
+) -> None:
+    """A fused optimizer does not count up the versions of what it changes, by which search knows that it has."""
+    said: list[list[str] | None] = []
+
+    def listen(record: Any) -> None:
+        if isinstance(record, Checkpoint):
+            said.append(record.outputs)
+
+    options = {"bleu_sample_size": -1, "max_num_batches": 45, "learning_rate": 0.01}
+    options["checkpoint_frequency_num_batches"] = 15
+    model = Seq2Seq(**{**quick, **options, **learner})
+    model.fit(digits[:200], validation=digits[:40], progress=listen, folder=tmp_path)
+    loaded = Seq2Seq.load(tmp_path)
+    assert len(said) == 3
+    assert [each.target for each in loaded.translate([source for source, _ in digits[:40]])] in said[-1:]
+
+
 def test_a_training_that_is_stopped_at_once_leaves_a_model(
     quick: dict[str, Any], digits: Pairs, tmp_path: Path
 ) -> None:
