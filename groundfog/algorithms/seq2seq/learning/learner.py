@@ -45,8 +45,8 @@ class Learner:
             group["lr"] = rate
         clip((self.parameters[number] for number in self._owned), self._options.clip_gradient)
         self._optimizer.step()
-        # Others know by their versions that weights have changed. Neither a fused optimizer counts these up, nor another
-        # process, which changes those that are not owned here.
+        # Others know by its version that a weight has changed. Neither a fused optimizer counts that up, nor another
+        # process, which changes what is not owned here.
         torch.autograd.graph.increment_version(self.parameters)
 
     def states(self) -> dict[int, dict[str, Tensor]]:
