@@ -2,8 +2,9 @@
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/seq-2-seq-hyperparameters.html
 
-A hyperparameter is a field of `Hyperparameters`; its rule says which values it takes, as text (a training job's
-hyperparameters are strings) or as Python values (the library's options). All faults are told together.
+A hyperparameter is a field of `Hyperparameters`: its default, what it means, and in its rule which values it takes, as
+text (a training job's hyperparameters are strings) or as Python values (the library's options). All faults are told
+together.
 """
 
 import difflib
@@ -19,81 +20,136 @@ from .rules import Rule, choice, flag, integer, real
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
     # The data
-    max_seq_len_source: int = integer(100)
-    max_seq_len_target: int = integer(100)
-    bucketing_enabled: bool = flag(True)
-    bucket_width: int = integer(10)
-    batch_size: int = integer(64)
+    max_seq_len_source: int = integer(100, "tokens of a source that are read; the rest is cut off")
+    max_seq_len_target: int = integer(100, "tokens of a target that are learnt, and that are said at most")
+    bucketing_enabled: bool = flag(True, "whether sources of about the same length share a batch")
+    bucket_width: int = integer(10, "how far the lengths of the sources in a batch may lie apart")
+    batch_size: int = integer(64, "pairs in a batch, which makes one update")
 
     # The network
-    encoder_type: str = choice("rnn", "cnn", "transformer")
-    decoder_type: str = choice("rnn", "cnn", "transformer")
-    num_embed_source: int = integer(512)
-    num_embed_target: int = integer(512)
-    num_layers_encoder: int = integer(1)
-    num_layers_decoder: int = integer(1)
-    rnn_cell_type: str = choice("lstm", "gru")
-    rnn_num_hidden: int = integer(1024, least=2, even=True)
-    rnn_residual_connections: bool = flag(False)
-    rnn_first_residual_layer: int = integer(2)
-    rnn_attention_type: str = choice("mlp", "dot", "bilinear", "fixed")
-    rnn_attention_num_hidden: int | None = integer(None)
-    rnn_attention_in_upper_layers: bool = flag(True)
-    rnn_decoder_state_init: str = choice("last", "avg", "zero")
-    cnn_num_hidden: int = integer(512)
-    cnn_activation_type: str = choice("glu", "relu", "softrelu", "sigmoid", "tanh")
-    cnn_kernel_width_encoder: int = integer(3)
-    cnn_kernel_width_decoder: int = integer(5)
+    encoder_type: str = choice("what reads the source", "rnn", "cnn", "transformer")
+    decoder_type: str = choice("what says the target", "rnn", "cnn", "transformer")
+    num_embed_source: int = integer(512, "width of the vector that stands for a source token")
+    num_embed_target: int = integer(512, "width of the vector that stands for a target token")
+    num_layers_encoder: int = integer(1, "layers of the encoder, of any type")
+    num_layers_decoder: int = integer(1, "layers of the decoder, of any type")
+    rnn_cell_type: str = choice("cell of recurrent layers", "lstm", "gru")
+    rnn_num_hidden: int = integer(
+        1024, "width of recurrent layers; of a layer that reads from both sides, half is for each", least=2, even=True
+    )
+    rnn_residual_connections: bool = flag(False, "whether what enters a recurrent layer is added to what leaves it")
+    rnn_first_residual_layer: int = integer(2, "the first recurrent layer, from 1 on, of which that is true")
+    rnn_attention_type: str = choice(
+        "how a recurrent decoder scores the places of the source that it may look at", "mlp", "dot", "bilinear", "fixed"
+    )
+    rnn_attention_num_hidden: int | None = integer(None, "width of that attention; none: rnn_num_hidden")
+    rnn_attention_in_upper_layers: bool = flag(
+        True, "whether a recurrent decoder's layers above the first are told where it looks, too"
+    )
+    rnn_decoder_state_init: str = choice(
+        "where a recurrent decoder begins: at the encoder's last state, at their mean, at zero", "last", "avg", "zero"
+    )
+    cnn_num_hidden: int = integer(512, "width of convolutional layers")
+    cnn_activation_type: str = choice("what each convolution ends in", "glu", "relu", "softrelu", "sigmoid", "tanh")
+    cnn_kernel_width_encoder: int = integer(3, "tokens that a convolution of the encoder sees at once")
+    cnn_kernel_width_decoder: int = integer(5, "tokens that a convolution of the decoder sees at once")
 
     # Regularisation and initialisation
-    embed_dropout_source: float = real(0.0, 0, 1)
-    embed_dropout_target: float = real(0.0, 0, 1)
-    rnn_decoder_hidden_dropout: float = real(0.0, 0, 1)
-    cnn_hidden_dropout: float = real(0.0, 0, 1)
-    weight_decay: float = real(0.0, 0)
-    weight_init_type: str = choice("xavier", "uniform")
-    weight_init_scale: float = real(2.34)
-    xavier_factor_type: str = choice("in", "out", "avg")
+    embed_dropout_source: float = real(
+        0.0, "share of the numbers in embedded source tokens that training drops", least=0, most=1
+    )
+    embed_dropout_target: float = real(
+        0.0, "share of the numbers in embedded target tokens that training drops", least=0, most=1
+    )
+    rnn_decoder_hidden_dropout: float = real(
+        0.0, "share that training drops of what a recurrent decoder concludes at each step", least=0, most=1
+    )
+    cnn_hidden_dropout: float = real(0.0, "share that training drops between convolutional layers", least=0, most=1)
+    weight_decay: float = real(0.0, "how strongly weights are drawn to zero", least=0)
+    weight_init_type: str = choice(
+        "how wide the range is that weights are drawn from: by layer, or one for all", "xavier", "uniform"
+    )
+    weight_init_scale: float = real(
+        2.34, "for xavier: the bound is the root of this over a layer's width; for uniform: it is this"
+    )
+    xavier_factor_type: str = choice(
+        "for xavier: which width, of what enters a layer, of what leaves it, or their mean", "in", "out", "avg"
+    )
 
     # Learning
-    loss_type: str = choice("cross-entropy")
-    optimizer_type: str = choice("adam", "sgd", "rmsprop")
-    learning_rate: float = real(0.0003, 0)
-    momentum: float | None = real(None, 0, 1)
-    clip_gradient: float = real(1.0)
-    lr_scheduler_type: str = choice("plateau_reduce", "fixed_rate_inv_t", "fixed_rate_inv_sqrt_t", "linear")
-    plateau_reduce_lr_factor: float = real(0.5, 0, 1)
-    plateau_reduce_lr_threshold: int = integer(3)
-    fixed_rate_lr_half_life: int = integer(10)
+    loss_type: str = choice("what training makes small", "cross-entropy")
+    optimizer_type: str = choice("how an update follows from gradients", "adam", "sgd", "rmsprop")
+    learning_rate: float = real(0.0003, "how far an update goes", least=0)
+    momentum: float | None = real(
+        None, "for sgd: share of the update before that is added to an update", least=0, most=1
+    )
+    clip_gradient: float = real(1.0, "no number of a gradient goes beyond this; a negative one clips nothing")
+    lr_scheduler_type: str = choice(
+        "how the learning rate falls: when nothing improves, with the updates, to 0 at the end",
+        "plateau_reduce",
+        "fixed_rate_inv_t",
+        "fixed_rate_inv_sqrt_t",
+        "linear",
+    )
+    plateau_reduce_lr_factor: float = real(
+        0.5, "for plateau_reduce: what the learning rate is multiplied with", least=0, most=1
+    )
+    plateau_reduce_lr_threshold: int = integer(3, "for plateau_reduce: checkpoints without a better one until it is")
+    fixed_rate_lr_half_life: int = integer(10, "for the fixed rates: checkpoints until the learning rate is half")
 
     # How long, and which parameters are the best
-    min_num_epochs: int = integer(0, least=0)
-    max_num_epochs: int | None = integer(None)
-    max_num_batches: int = integer(-1, least=1, also=-1)
-    checkpoint_frequency_num_batches: int = integer(1000)
-    checkpoint_threshold: int = integer(3)
-    optimized_metric: str = choice("perplexity", "accuracy", "bleu")
-    training_metric: str = choice("perplexity", "accuracy")
-    bleu_sample_size: int = integer(0, least=0, also=-1)
-    beam_size: int = integer(5)
+    min_num_epochs: int = integer(0, "goes through the data that there are, however little is gained", least=0)
+    max_num_epochs: int | None = integer(None, "goes through the data after which training ends")
+    max_num_batches: int = integer(-1, "updates after which training ends; -1: no limit", least=1, also=-1)
+    checkpoint_frequency_num_batches: int = integer(
+        1000, "updates from one checkpoint, where the model is validated and kept, to the next"
+    )
+    checkpoint_threshold: int = integer(3, "checkpoints without a better one after which training ends")
+    optimized_metric: str = choice(
+        "by what the best checkpoint is chosen, on the validation data", "perplexity", "accuracy", "bleu"
+    )
+    training_metric: str = choice("what the log tells first of the training data", "perplexity", "accuracy")
+    bleu_sample_size: int = integer(
+        0,
+        "validation sources that are translated at each checkpoint; -1: all; 0: all if BLEU decides, else none",
+        least=0,
+        also=-1,
+    )
+    beam_size: int = integer(5, "targets that search follows side by side; 1 is greedy")
 
     # Ours, beyond AWS's table; so are the encoder and decoder type transformer and the scheduler linear
-    seed: int = integer(1, least=0)
-    precision: str = choice("float32", "bfloat16")
-    input_feeding: bool = flag(True)
-    rnn_bidirectional_layers: int = integer(1)
-    rnn_encoder_hidden_dropout: float = real(0.0, 0, 1)
-    transformer_model_size: int = integer(256, least=2, even=True)
-    transformer_attention_heads: int = integer(4)
-    transformer_feed_forward_num_hidden: int = integer(1024)
-    transformer_dropout: float = real(0.0, 0, 1)
-    weight_tying: str = choice("none", "trg_softmax", "src_trg", "src_trg_softmax")
-    label_smoothing: float = real(0.0, 0, 0.999)
-    warmup_num_batches: int = integer(0, least=0)
-    average_checkpoints: int = integer(1)
-    shuffle_window: int = integer(1_000_000)
-    num_processes: int = integer(1)
-    length_penalty_alpha: float = real(1.0, 0)
+    seed: int = integer(1, "the same seed makes the same model", least=0)
+    precision: str = choice(
+        "what the factors of products are rounded to, where the processor has it", "float32", "bfloat16"
+    )
+    input_feeding: bool = flag(True, "whether a recurrent decoder is told at each step what it concluded before")
+    rnn_bidirectional_layers: int = integer(1, "how many of the encoder's first layers read from both sides")
+    rnn_encoder_hidden_dropout: float = real(
+        0.0, "share that training drops after each recurrent layer of the encoder", least=0, most=1
+    )
+    transformer_model_size: int = integer(256, "width of transformer layers", least=2, even=True)
+    transformer_attention_heads: int = integer(4, "heads of each attention of a transformer")
+    transformer_feed_forward_num_hidden: int = integer(1024, "width of the layer inside each block of a transformer")
+    transformer_dropout: float = real(
+        0.0, "share that training drops after each part of a block of a transformer", least=0, most=1
+    )
+    weight_tying: str = choice(
+        "which matrices are one: none, target embedding and output, both embeddings, all three",
+        "none",
+        "trg_softmax",
+        "src_trg",
+        "src_trg_softmax",
+    )
+    label_smoothing: float = real(
+        0.0, "share of the right token's worth that is spread over the vocabulary", least=0, most=0.999
+    )
+    warmup_num_batches: int = integer(0, "updates over which the learning rate rises from 0", least=0)
+    average_checkpoints: int = integer(1, "checkpoints whose mean is validated and kept")
+    shuffle_window: int = integer(1_000_000, "training pairs in memory at a time")
+    num_processes: int = integer(1, "processes that share every batch")
+    length_penalty_alpha: float = real(
+        1.0, "search divides a target's log probability by its length to this power", least=0
+    )
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Hyperparameters":

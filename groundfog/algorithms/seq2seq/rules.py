@@ -1,6 +1,6 @@
 """Rules: which values a hyperparameter takes, from text or from Python, and how to say so.
 
-A dataclass's field made by `integer`, `real`, `choice` or `flag` has its rule in its metadata.
+A dataclass's field made by `integer`, `real`, `choice` or `flag` has its rule, and what it means, in its metadata.
 """
 
 import math
@@ -84,17 +84,21 @@ class Flag:
         return "true or false"
 
 
-def integer(default: int | None, least: int = 1, **more: Any) -> Any:
-    return field(default=default, metadata={"rule": Integer(least, **more)})
+def integer(default: int | None, meaning: str, least: int = 1, **more: Any) -> Any:
+    return _field(default, meaning, Integer(least, **more))
 
 
-def real(default: float | None, least: float = -math.inf, most: float = math.inf) -> Any:
-    return field(default=default, metadata={"rule": Real(least, most)})
+def real(default: float | None, meaning: str, least: float = -math.inf, most: float = math.inf) -> Any:
+    return _field(default, meaning, Real(least, most))
 
 
-def choice(default: str, *others: str) -> Any:
-    return field(default=default, metadata={"rule": Choice((default, *others))})
+def choice(meaning: str, default: str, *others: str) -> Any:
+    return _field(default, meaning, Choice((default, *others)))
 
 
-def flag(default: bool) -> Any:
-    return field(default=default, metadata={"rule": Flag()})
+def flag(default: bool, meaning: str) -> Any:
+    return _field(default, meaning, Flag())
+
+
+def _field(default: Any, meaning: str, rule: Rule) -> Any:
+    return field(default=default, metadata={"rule": rule, "meaning": meaning})

@@ -64,8 +64,8 @@ def _metavar(each: Field[Any]) -> str:
 
 
 def _help(each: Field[Any]) -> str:
-    rule = str(each.metadata["rule"])
-    return f"{rule[0].upper()}{rule[1:]}.  [{_default(each)}]"
+    meaning = each.metadata["meaning"]
+    return f"{meaning[0].upper()}{meaning[1:]} ({each.metadata['rule']}).  [{_default(each)}]"
 
 
 def _default(each: Field[Any]) -> str:

@@ -114,13 +114,13 @@ def test_each_hyperparameter_is_an_option(run: Run, table: Path, tmp_path: Path)
     }
 
 
-def test_the_help_lists_each_with_its_rule_and_its_default(run: Run) -> None:
+def test_the_help_lists_each_with_what_it_means_its_rule_and_its_default(run: Run) -> None:
     said = run("train", "-h").output
     words = " ".join(said.split())
     for each in fields(Hyperparameters):
         assert f"--{each.name.replace('_', '-')} " in said
-    assert "An even integer of at least 2. [small 128, medium 256, large 512]" in words
-    assert "One of lstm, gru. [lstm]" in words
+    assert "half is for each (an even integer of at least 2). [small 128, medium 256, large 512]" in words
+    assert "Cell of recurrent layers (one of lstm, gru). [lstm]" in words
     assert all(f"Hyperparameters: {title}" in said for title in SECTIONS.values())
     assert set(SECTIONS) <= {each.name for each in fields(Hyperparameters)}
 
