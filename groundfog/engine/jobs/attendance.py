@@ -2,9 +2,8 @@
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from groundfog.engine.errors import Missing, Unfit
 from groundfog.engine.jobs.documents import job_of
@@ -15,6 +14,7 @@ from groundfog.engine.metrics import FinalMetric, MetricReader
 from groundfog.engine.mirrors import Mirroring
 from groundfog.engine.objects import Objects
 from groundfog.engine.resources import Resource
+from groundfog.engine.rounds import Rounds
 
 _METRICS_EVERY, _GAUGES_EVERY, _MIRRORS_EVERY = 0.5, 2.0, 2.0
 """Seconds between two rounds, the mirrors' long enough that a file which is being written is not taken to rest."""
@@ -50,21 +50,6 @@ class Attendants:
             Gauge(directory, hosts.job.log_group, (("Host", f"{resource.name}/{host}"),), self.measurements)
             for host, directory in hosts.named
         ]
-
-
-@dataclass
-class Rounds:
-    """Something that is due again and again, however often one asks; the longer it takes, the rarer."""
-
-    every: float
-    _next: float = field(default_factory=time.monotonic)
-
-    def due(self, do: Callable[[], None]) -> None:
-        started = time.monotonic()
-        if started >= self._next:
-            do()
-            now = time.monotonic()
-            self._next = now + max(self.every, 4 * (now - started))
 
 
 class Attendance:

@@ -12,7 +12,7 @@ from groundfog.engine.channels import Channel, Share, fill, require_any
 from groundfog.engine.channels.feed import order_feed, order_input
 from groundfog.engine.environments import Environment, Environments
 from groundfog.engine.errors import Busy, Missing, Unfit
-from groundfog.engine.jobs.attendance import Attendance, Attendants, Rounds
+from groundfog.engine.jobs.attendance import Attendance, Attendants
 from groundfog.engine.jobs.documents import Job, deadline_of, job_of, progress_of
 from groundfog.engine.jobs.hosts import Hosts, at_work, fell
 from groundfog.engine.jobs.records import Records
@@ -21,6 +21,7 @@ from groundfog.engine.logs import Logs
 from groundfog.engine.objects import Objects
 from groundfog.engine.outcomes import STOPPED, WAITED_TOO_LONG, Outcome, failed, judge, message
 from groundfog.engine.resources import Resource
+from groundfog.engine.rounds import Rounds
 from groundfog.engine.sandbox import within
 from groundfog.opt_ml.layout import Layout
 

@@ -25,13 +25,13 @@ from groundfog.engine.endpoints.line import Reply, Unanswered
 from groundfog.engine.endpoints.replica import Replica
 from groundfog.engine.endpoints.seat import Pace
 from groundfog.engine.errors import Missing, Unfit, Unreachable
-from groundfog.engine.jobs.attendance import Rounds
 from groundfog.engine.launch import Launcher, Program
 from groundfog.engine.logs import Logs
 from groundfog.engine.logs.diary import Diary
 from groundfog.engine.logs.file import backward
 from groundfog.engine.measurements import Gauge, Measurements
 from groundfog.engine.objects import Object, Objects
+from groundfog.engine.rounds import Rounds
 from groundfog.engine.transforms.order import Transform
 from groundfog.engine.transforms.processing import Processing
 from groundfog.engine.transforms.records import Payload, noun_of, payloads, records
