@@ -89,7 +89,12 @@ def gather(found: Read, wanted: Wanted, *, skip_faulty: bool, held_out: float, s
     assumed = [found.about]
     if (wanted.validation, wanted.validation_source, wanted.validation_target) == (None, None, None):
         train, held = hold_out(found.pairs, share=held_out, seed=seed)
-        assumed.append(f"held out for validation: {len(held):,} of them, no source of which is learnt")
+        apart = len(train) < len(found.pairs)
+        assumed.append(
+            f"held out for validation: {len(held):,} of them, no source of which is learnt"
+            if apart
+            else "validated on what is learnt: with a single source nothing can be held out"
+        )
     else:
         places = (wanted.validation, wanted.validation_source, wanted.validation_target)
         more = read(*places, skip_faulty=skip_faulty, option="validation")

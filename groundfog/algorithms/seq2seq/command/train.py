@@ -149,10 +149,11 @@ def _corpus(model: "Seq2Seq", pairs: list[tuple[data.Tokens, data.Tokens]]) -> "
 
 def _described(model: "Seq2Seq", size: str) -> str:
     options = model.hyperparameters
-    return (
-        f"network: {size}, {options.encoder_type} to {options.decoder_type}; at most {options.max_num_epochs or 'any'} "
-        f"epochs in batches of {options.batch_size}, learning rate {options.learning_rate:g} (--size and others in -h)"
-    )
+    limits = [f"at most {options.max_num_epochs:,} epochs in"] if options.max_num_epochs else []
+    if options.max_num_batches > 0:
+        limits = [f"at most {options.max_num_batches:,}"]
+    learning = " ".join([*limits, f"batches of {options.batch_size}, learning rate {options.learning_rate:g}"])
+    return f"network: {size}, {options.encoder_type} to {options.decoder_type}; {learning} (--size and others in -h)"
 
 
 def _learn(lesson: Lesson, output: Path, restart: bool) -> None:

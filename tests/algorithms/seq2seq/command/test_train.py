@@ -79,6 +79,13 @@ def test_other_hyperparameters_or_data_are_no_going_on(run: Run, table: Path, tm
     assert run("train", table, *short, "--tokens", "word", "--restart").exit_code == 0
 
 
+def test_what_is_said_is_true_of_a_single_pair_and_a_few_batches(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "one.tsv").write_text("a b\tc\n")
+    said = run("train", tmp_path / "one.tsv", "--size", "small", "--max-num-batches", 2).stderr
+    assert "validated on what is learnt: with a single source nothing can be held out" in said
+    assert "rnn to rnn; at most 2 batches of 32, learning rate 0.002" in said
+
+
 def test_beside_the_data_is_where_it_goes(run: Run, tmp_path: Path) -> None:
     (tmp_path / "words.csv").write_text("source,target\n" + "".join(f"{a},{b}\n" for a, b in spelled(30, seed=2)))
     result = run("train", tmp_path / "words.csv", "--size", "small", "--max-num-batches", 2)
