@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from groundfog.engine.endpoints import Answer, Deployment, Endpoints, Pace, Variant
+from groundfog.engine.endpoints import Answer, Deployment, Endpoints, Pace, Question, Variant
 from groundfog.engine.launch import Program
 from groundfog.engine.launch.local import Local
 from groundfog.engine.objects import Objects
@@ -93,7 +93,7 @@ class House:
         return answer.reply.body.decode()
 
     async def ask(self, words: str, variant: str | None = None) -> Answer:
-        return await self.endpoints.invoke("mirror", words.encode(), {"Content-Type": "text/plain"}, variant=variant)
+        return await self.endpoints.invoke("mirror", Question(words.encode(), {"Content-Type": "text/plain"}, variant))
 
 
 def archive(files: dict[str, str]) -> bytes:

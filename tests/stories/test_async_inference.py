@@ -24,7 +24,7 @@ def transform_fn(model, data, content_type, accept, context):
         time.sleep(60)
     if asked == "nap":
         time.sleep(1)
-    told = {"said": asked, "as": context.get_request_header(0, "X-Amzn-SageMaker-Inference-Id")}
+    told = {"said": asked, "as": context.get_request_header(0, "X-Amzn-SageMaker-Inference-Id"), "type": content_type}
     return json.dumps(told), "application/json"
 """
 OUTPUT = {"S3OutputPath": f"s3://{BUCKET}/out", "S3FailurePath": f"s3://{BUCKET}/bad"}
@@ -69,7 +69,8 @@ def test_the_answer_is_an_object_at_the_place_that_was_told(later):
     assert told["InferenceId"] == "greeting"
     assert told["OutputLocation"].startswith(f"s3://{BUCKET}/out/")
     assert told["FailureLocation"].startswith(f"s3://{BUCKET}/bad/")
-    assert json.loads(later.wait(told["OutputLocation"])) == {"said": "hello", "as": "greeting"}
+    said = json.loads(later.wait(told["OutputLocation"]))
+    assert said == {"said": "hello", "as": "greeting", "type": "application/json"}
     assert later.read(told["FailureLocation"]) is None
 
 
@@ -83,6 +84,13 @@ def test_the_endpoint_says_what_it_is(later):
 def test_a_short_request_needs_no_object(later):
     told = later.runtime.invoke_endpoint_async(EndpointName="Later", Body=b'"short"', ContentType="application/json")
     assert json.loads(later.wait(told["OutputLocation"]))["said"] == "short"
+
+
+@pytest.mark.parametrize("given", [{}, {"ContentType": "text/plain"}])
+def test_a_request_without_a_content_type_has_that_of_its_object_as_the_sdk_expects(later, given):
+    later.s3.put_object(Bucket=BUCKET, Key="in/typed", Body=b"1", ContentType="text/csv")
+    told = later.runtime.invoke_endpoint_async(EndpointName="Later", InputLocation=f"s3://{BUCKET}/in/typed", **given)
+    assert json.loads(later.wait(told["OutputLocation"]))["type"] == given.get("ContentType", "text/csv")
 
 
 def test_the_answers_place_can_be_named(later):

@@ -47,6 +47,7 @@ __all__ = [
     "Deployment",
     "Endpoints",
     "Pace",
+    "Question",
     "Queueing",
     "Reply",
     "TooSlow",
@@ -68,6 +69,16 @@ _GOODBYE = 3.0
 
 class Unhealthy(EngineError):
     """No replica of the endpoint can answer at the moment."""
+
+
+@dataclass(frozen=True)
+class Question:
+    body: Body
+    headers: Mapping[str, str]
+    variant: str | None = None
+    """Whose replicas are asked; None: one is drawn, by their weights."""
+    since: float | None = None
+    """When it came, by the monotonic clock; None: now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,45 +184,30 @@ class Endpoints:
 
         await wait_until(settled, self._wait)
 
-    async def invoke(
-        self,
-        name: str,
-        body: Body,
-        headers: Mapping[str, str],
-        *,
-        variant: str | None = None,
-        since: float | None = None,
-    ) -> Answer[Reply]:
-        """`since` is when the request came, by the monotonic clock. Raises Missing, Busy where the endpoint is not in
-        service, UnknownVariant, Unhealthy and Unanswered."""
-        answer, visit = await self._ask(
-            name, variant, since, self._pace.answer, lambda replica, seconds: replica.call(body, headers, seconds)
-        )
+    async def invoke(self, name: str, question: Question) -> Answer[Reply]:
+        """Raises Missing, Busy where the endpoint is not in service, UnknownVariant, Unhealthy and Unanswered."""
+
+        def ask(replica: Replica, left: float) -> Awaitable[Reply]:
+            return replica.call(question.body, question.headers, left)
+
+        answer, visit = await self._ask(name, question, self._pace.answer, ask)
         visit.end(answer.reply.status)
         return answer
 
-    async def stream(
-        self,
-        name: str,
-        body: Body,
-        headers: Mapping[str, str],
-        *,
-        variant: str | None = None,
-        since: float | None = None,
-        seconds: float | None = None,
-    ) -> Answer[Answering]:
+    async def stream(self, name: str, question: Question, seconds: float | None = None) -> Answer[Answering]:
         """The same, but the answer as it comes; its end may be as many seconds away."""
-        answer, visit = await self._ask(
-            name, variant, since, seconds or self._pace.stream, lambda replica, left: replica.ask(body, headers, left)
-        )
+
+        def ask(replica: Replica, left: float) -> Awaitable[Answering]:
+            return replica.ask(question.body, question.headers, left)
+
+        answer, visit = await self._ask(name, question, seconds or self._pace.stream, ask)
         answer.reply.when_over(lambda: visit.end(answer.reply.status))
         return answer
 
     async def _ask(
         self,
         name: str,
-        variant: str | None,
-        since: float | None,
+        question: Question,
         seconds: float,
         ask: Callable[[Replica, float], Awaitable[Told]],
     ) -> tuple[Answer[Told], Visit]:
@@ -222,13 +218,13 @@ class Endpoints:
         if supervisor.status not in SERVING:
             raise Busy(supervisor.status)
         began = time.monotonic()
-        chosen, replica = await self._choose(supervisor, variant, None)
-        visit = self._ledger.visit(name, chosen, max(1, supervisor.routes.instances(chosen)), since or began)
+        chosen, replica = await self._choose(supervisor, question.variant, None)
+        visit = self._ledger.visit(name, chosen, max(1, supervisor.routes.instances(chosen)), question.since or began)
         try:
             try:
                 reply = await ask(replica, seconds)
             except Unreached:
-                chosen, replica = await self._choose(supervisor, variant, replica)
+                chosen, replica = await self._choose(supervisor, question.variant, replica)
                 reply = await ask(replica, max(0.1, began + seconds - time.monotonic()))
         except EngineError:
             visit.end()

@@ -5,13 +5,12 @@ import base64
 from collections.abc import AsyncIterator
 from typing import IO
 
-from groundfog.engine.endpoints import Answering, Endpoints, TooSlow, Unanswered, Unhealthy, log_group
-from groundfog.engine.endpoints.line import Body
+from groundfog.engine.endpoints import Answering, Endpoints, Question, TooSlow, Unanswered, Unhealthy, log_group
 from groundfog.engine.errors import Busy, Missing
 from groundfog.engine.invocations.invocation import Invocation, Place
 from groundfog.engine.logs import Logs
 from groundfog.engine.logs.diary import Diary
-from groundfog.engine.objects import Objects
+from groundfog.engine.objects import UNTYPED, Objects
 
 MOST_ANSWER = 1 << 30
 _MOST_OF_AN_ERROR = 1 << 20
@@ -56,12 +55,10 @@ class Carrier:
 
     async def _asked(self, invocation: Invocation) -> Answering:
         """Once there is an instance that can answer, and until the request expires."""
-        body = await asyncio.to_thread(self._body, invocation)
+        question = await asyncio.to_thread(self._question, invocation)
         while not invocation.is_expired:
             try:
-                answer = await self._endpoints.stream(
-                    invocation.endpoint, body, invocation.headers, seconds=invocation.seconds
-                )
+                answer = await self._endpoints.stream(invocation.endpoint, question, invocation.seconds)
             except (Busy, Unhealthy):
                 await asyncio.sleep(_PAUSE)
             except Missing:
@@ -74,19 +71,21 @@ class Carrier:
                 return answer.reply
         raise _Failed(0, "The request expired before an instance was free to answer it.")
 
-    def _body(self, invocation: Invocation) -> Body:
+    def _question(self, invocation: Invocation) -> Question:
+        """Where the request has no content type, that of its object counts: the SDK leaves it at that."""
         if invocation.source is None:
-            return base64.b64decode(invocation.body or "")
+            return Question(base64.b64decode(invocation.body or ""), invocation.headers)
         bucket, key = invocation.source
 
         def opened() -> IO[bytes]:
             return self._objects.open(bucket, key)[1]
 
         try:
-            self._objects.find(bucket, key)
+            found = self._objects.find(bucket, key)
         except Missing:
             raise _Failed(0, f"There is no object {key} in the bucket {bucket} to be sent.") from None
-        return opened
+        typed = {} if found.content_type == UNTYPED else {"Content-Type": found.content_type}
+        return Question(opened, {**typed, **invocation.headers})
 
     async def _keep(self, place: Place, answering: Answering) -> None:
         with self._objects.draft() as draft:

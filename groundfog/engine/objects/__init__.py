@@ -11,8 +11,20 @@ after the commit that stops naming it; so a crash at any line leaves at most a f
 """
 
 from groundfog.engine.objects.listing import Page
-from groundfog.engine.objects.records import Attributes, Bucket, NoBucket, NoUpload, Object, Part, Upload
+from groundfog.engine.objects.records import UNTYPED, Attributes, Bucket, NoBucket, NoUpload, Object, Part, Upload
 from groundfog.engine.objects.shelf import Shelf
 from groundfog.engine.objects.store import Objects
 
-__all__ = ["Attributes", "Bucket", "NoBucket", "NoUpload", "Object", "Objects", "Page", "Part", "Shelf", "Upload"]
+__all__ = [
+    "UNTYPED",
+    "Attributes",
+    "Bucket",
+    "NoBucket",
+    "NoUpload",
+    "Object",
+    "Objects",
+    "Page",
+    "Part",
+    "Shelf",
+    "Upload",
+]

@@ -9,6 +9,9 @@ from typing import Any, TypedDict
 
 from groundfog.engine.errors import Missing
 
+UNTYPED = "binary/octet-stream"
+"""The content type of what was put without one."""
+
 
 class NoBucket(Missing):
     """Not even the bucket is there."""
@@ -47,7 +50,7 @@ class Object:
     blobs: Path
     name: str
     """Where the bytes are, as `blob` says it: listings make thousands of these, and few paths."""
-    content_type: str = "binary/octet-stream"
+    content_type: str = UNTYPED
     metadata: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)

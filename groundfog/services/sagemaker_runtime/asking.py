@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Mapping
 from typing import TypeVar
 
 from groundfog.engine import Engine
-from groundfog.engine.endpoints import TooSlow, Unanswered, Unhealthy, UnknownVariant
+from groundfog.engine.endpoints import Question, TooSlow, Unanswered, Unhealthy, UnknownVariant
 from groundfog.engine.errors import Busy, Missing
 from groundfog.services.sagemaker_runtime.model_errors import TOO_SLOW, ModelError
 from groundfog.wire.caller import Caller, Parameters
@@ -27,7 +27,7 @@ class Asked:
 
     def __init__(self, engine: Engine, caller: Caller, request: Parameters) -> None:
         """Raises a Refusal for an endpoint that answers by objects, and for what no endpoint here does."""
-        self.name, self.variant, self.since = request["EndpointName"], request.get("TargetVariant"), time.monotonic()
+        self.name, self.variant, self._since = request["EndpointName"], request.get("TargetVariant"), time.monotonic()
         self._caller, self._request = caller, request
         self._endpoint = f"Endpoint {self.name} of account {caller.account}"
         for member in _UNSUPPORTED:
@@ -39,11 +39,11 @@ class Asked:
                 f"{self._endpoint} is an asynchronous endpoint, which is asked with InvokeEndpointAsync.",
             )
 
-    @property
-    def headers(self) -> dict[str, str]:
-        return {header: self._request[member] for member, header in HEADERS.items() if self._request.get(member)}
+    async def question(self) -> Question:
+        headers = {header: self._request[member] for member, header in HEADERS.items() if self._request.get(member)}
+        return Question(await self._body(), headers, self.variant, self._since)
 
-    async def body(self) -> bytes:
+    async def _body(self) -> bytes:
         try:
             read: bytes = await self._request["Body"].read(MAX_BODY)
         except Refusal as refusal:

@@ -7,10 +7,7 @@ from groundfog.wire.caller import Caller, Parameters, Result
 
 async def invoke_endpoint(engine: Engine, caller: Caller, request: Parameters) -> Result:
     asked = Asked(engine, caller, request)
-    body = await asked.body()
-    answer = await asked.answered(
-        engine.endpoints.invoke(asked.name, body, asked.headers, variant=asked.variant, since=asked.since)
-    )
+    answer = await asked.answered(engine.endpoints.invoke(asked.name, await asked.question()))
     reply = answer.reply
     if not 200 <= reply.status < 300:
         raise asked.model_error(reply.status, reply.body.decode(errors="replace"), answer.stream)

@@ -19,10 +19,7 @@ _MOST_OF_AN_ERROR = 1 << 20
 async def invoke_endpoint_with_response_stream(engine: Engine, caller: Caller, request: Parameters) -> Result:
     """Errors before the model's first byte are refusals; those after it are the stream's last event."""
     asked = Asked(engine, caller, request)
-    body = await asked.body()
-    answer = await asked.answered(
-        engine.endpoints.stream(asked.name, body, asked.headers, variant=asked.variant, since=asked.since)
-    )
+    answer = await asked.answered(engine.endpoints.stream(asked.name, await asked.question()))
     reply = answer.reply
     if not 200 <= reply.status < 300:
         said = await asked.answered(reply.read(_MOST_OF_AN_ERROR))
