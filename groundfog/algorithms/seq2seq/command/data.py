@@ -106,7 +106,7 @@ def gather(found: Read, wanted: Wanted, *, skip_faulty: bool, held_out: float, s
     vocabularies = Vocabulary.of_pairs(known, wanted.vocabulary_size, wanted.joint)
     guessed = "" if wanted.tokens or (wanted.source_tokens and wanted.target_tokens) else " (--tokens says otherwise)"
     sizes = " to ".join(
-        f"{_NAMES[kind]}, {len(vocabulary) - 4:,} different"
+        f"{NAMES[kind]}, {len(vocabulary) - 4:,} different"
         for kind, vocabulary in zip(kinds, vocabularies, strict=True)
     )
     assumed.append(f"tokens: {sizes}{guessed}")
@@ -118,7 +118,7 @@ def _with_something(pairs: list[tuple[Tokens, Tokens]]) -> list[tuple[Tokens, To
     return [pair for pair in pairs if all(pair)]
 
 
-_NAMES = {
+NAMES = {
     "blank": "what stands between blanks",
     "character": "characters",
     "word": "words",

@@ -43,12 +43,13 @@ def evaluate(
     \b
     groundfog seq2seq evaluate pairs-model held-out.tsv
     """
-    from .models import open_models
+    from .models import open_models, warn_of_unknown
 
     found = data.read(**given)
     click.echo(found.about, err=True)
     asking.threads(threads, 1)
     translator = open_models([model, *ensemble])
+    warn_of_unknown(translator, (source for source, _ in found.pairs))
     evaluation = translator.evaluate(found.pairs, most=most, beam_size=beam)
     if report is not None:
         evaluation.save_report(report)

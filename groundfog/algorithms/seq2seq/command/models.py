@@ -2,11 +2,14 @@
 
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from ..errors import InputFault
+from .data import NAMES
 
 if TYPE_CHECKING:
     from ..model import Seq2Seq
@@ -40,3 +43,16 @@ def open_models(paths: Sequence[Path]) -> "Seq2Seq | Ensemble":
     return Ensemble(
         [member for model in opened for member in ([model] if isinstance(model, Seq2Seq) else model.models)]
     )
+
+
+def warn_of_unknown(model: "Seq2Seq | Ensemble", sources: Iterable[str]) -> None:
+    """Where most of what is read is unknown, it is made of other tokens than the model was taught."""
+    known = model.vocabularies[0].ids
+    tokens = [token for source in sources for token in model.tokenizers.source_tokens(source)]
+    unknown = sum(token not in known for token in tokens)
+    if 2 * unknown > len(tokens):
+        click.echo(
+            f"warning: the model does not know {unknown / len(tokens):.0%} of the source tokens; "
+            f"it reads {NAMES[model.tokenizers.source.kind]}",
+            err=True,
+        )

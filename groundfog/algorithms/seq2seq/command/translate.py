@@ -55,13 +55,15 @@ def translate(
     echo tapeworm | groundfog seq2seq translate pairs-model
     groundfog seq2seq translate pairs-model words.txt > answers.txt
     """
-    from .models import open_models
+    from .models import open_models, warn_of_unknown
 
     asking.threads(threads, 1)
     translator = open_models([model, *ensemble])
     options = _options(translator, **wanted)
     number = 0
     for lines in windows(_lines(files)):
+        if not number:
+            warn_of_unknown(translator, lines)
         for source, said in zip(lines, translator.translate(lines, **options), strict=True):
             number += 1
             for line in _answers(number, source, said, wanted):

@@ -46,6 +46,14 @@ def test_a_source_on_several_lines_has_several_right_answers(run: Run, model: Pa
     assert found["sequence_error_rate"] == found["token_error_rate"] == 0
 
 
+def test_text_of_other_tokens_than_were_learnt_is_warned_of(run: Run, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "pairs.tsv").write_text("XYZ\tX\nabq\tA\n")
+    said = "warning: the model does not know 67% of the source tokens; it reads characters"
+    assert said in run("evaluate", model, tmp_path / "pairs.tsv").stderr
+    assert said in run("translate", model, stdin="XYZ\nabq\n").stderr
+    assert "warning" not in run("translate", model, stdin="\nabq\n").stderr
+
+
 def test_a_report_is_written_where_it_is_wanted(run: Run, model: Path, held_out: Path, tmp_path: Path) -> None:
     result = run("evaluate", model, held_out, "--report", tmp_path / "report", "--most", 20)
     assert "sources               20" in result.stdout
