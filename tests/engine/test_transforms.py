@@ -66,7 +66,7 @@ class House:
             program=SHOUT,
             source=Channel(name="input", bucket="b", **source),
             bucket=given.pop("bucket", "b"),
-            prefix="out",
+            prefix=given.pop("prefix", "out"),
             log_group="/transforms",
             **given,
         )
@@ -120,6 +120,13 @@ def test_every_object_is_transformed_and_lies_beside_the_others(house: House) ->
     assert "s3://b/in/a: 2 records" in house.says() and "MaxConcurrentTransforms=1" in house.says()
     assert "ready to predict" in house.says()
     assert list((house.home / "runs").iterdir()) == []
+
+
+def test_outputs_below_the_input_are_no_inputs_of_the_same_job(house: House) -> None:
+    house.put(a="one")
+    house.submit(prefix="in")
+    house.completed()
+    assert [found.key for found in house.objects.page("b", "in/")] == ["in/a", "in/a.out"]
 
 
 def test_the_order_is_kept_however_much_runs_at_once(house: House) -> None:

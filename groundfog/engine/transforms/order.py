@@ -7,8 +7,11 @@ from groundfog.engine.channels import Channel
 from groundfog.engine.environments import Recipe
 from groundfog.engine.jobs.code import Code
 from groundfog.engine.launch import Program
+from groundfog.engine.objects import Object
 from groundfog.engine.resources import Document
 
+SUFFIX = ".out"
+"""What the key of an output has after that of its input."""
 Split = Literal["None", "Line", "RecordIO"]
 
 
@@ -44,6 +47,11 @@ class Transform:
     """The user's code, where the model's archive does not bring it."""
     recipe: Recipe | None = None
     """Of the environment in which the program runs the user's code; None: it runs none."""
+
+    def has_made(self, found: Object, since: float) -> bool:
+        """Outputs may go below the job's own input, where they are found while it runs."""
+        place = found.bucket == self.bucket and found.key.startswith(self.prefix.lstrip("/"))
+        return place and found.key.endswith(SUFFIX) and found.modified >= since
 
     @classmethod
     def read(cls, document: Document) -> "Transform":

@@ -32,7 +32,7 @@ from groundfog.engine.logs.file import backward
 from groundfog.engine.measurements import Gauge, Measurements
 from groundfog.engine.objects import Object, Objects
 from groundfog.engine.rounds import Rounds
-from groundfog.engine.transforms.order import Transform
+from groundfog.engine.transforms.order import SUFFIX, Transform
 from groundfog.engine.transforms.processing import Processing
 from groundfog.engine.transforms.records import Payload, noun_of, payloads, records
 
@@ -78,9 +78,11 @@ class Run:
         self._under_way: dict[str, bool] = {}
         """Keys in their order, and whether each is finished."""
 
-    async def work(self, after: str, interrupted: Callable[[], bool]) -> None:
-        """Raises Unfit for what the user can put right, Broken, and Interrupted."""
-        self._inputs = chosen(self._workshop.objects, self._order.source, after)
+    async def work(self, after: str, since: float, interrupted: Callable[[], bool]) -> None:
+        """From the object after the key `after`; the job began at `since`. Raises Unfit for what the user can put
+        right, Broken, and Interrupted."""
+        there = chosen(self._workshop.objects, self._order.source, after)
+        self._inputs = (found for found in there if not self._order.has_made(found[0], since))
         first = self._next()
         if first is None and not after:
             raise Unfit(self._order.source.if_empty)
@@ -199,7 +201,7 @@ class Run:
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
-        key = f"{self._order.prefix}/{relative}.out".lstrip("/")
+        key = f"{self._order.prefix}/{relative}{SUFFIX}".lstrip("/")
         try:
             self._workshop.objects.put_file(self._order.bucket, key, made)
         except Missing:

@@ -146,7 +146,8 @@ class Transforms:
         name, before = resource.name, progress_of(resource)
         if self._resources.find(KIND, name).status == "Stopping":
             raise Interrupted
-        self._record(name, started=before.started or time.time())
+        started = before.started or time.time()
+        self._record(name, started=started)
         run = Run(
             name,
             Transform.read(resource.document["order"]),
@@ -154,7 +155,7 @@ class Transforms:
             started=lambda directory: self._began(name, directory),
             done=lambda key: self._record(name, done=key),
         )
-        asyncio.run(run.work(before.done, lambda: self._closing.is_set() or name in self._stopping))
+        asyncio.run(run.work(before.done, started, lambda: self._closing.is_set() or name in self._stopping))
         self._settle(name, "Completed")
 
     def _began(self, name: str, directory: Path) -> None:
