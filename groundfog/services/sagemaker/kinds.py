@@ -1,19 +1,20 @@
-"""What models, endpoint configurations and endpoints have in common: names, ARNs, tags, lists, and three refusals."""
+"""What models, endpoint configurations, endpoints and jobs have in common: names, ARNs, tags, lists, refusals."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from groundfog.engine import Engine
-from groundfog.engine.errors import Missing, Taken, Unfit
+from groundfog.engine.errors import Busy, Missing, Taken, Unfit
 from groundfog.engine.resources import Document, Resource, SortBy, Wanted
 from groundfog.wire.caller import Caller, Parameters
 from groundfog.wire.refusal import Refusal
 
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 _SORT: dict[str, SortBy] = {"Name": "name", "CreationTime": "created", "Status": "status"}
+_ENDED = ("Completed", "Failed", "Stopped")
 _PAGE = 10
 """AWS's page where the caller names no size."""
 
@@ -94,11 +95,43 @@ class Kind:
         return Refusal("ValidationException", f'Cannot create already existing {self.noun} "{self.arn(caller, name)}".')
 
 
+@dataclass(frozen=True, kw_only=True)
+class JobKind(Kind):
+    lowers: bool = False
+
+    def find_named(self, engine: Engine, request: Parameters) -> Resource:
+        try:
+            return engine.resources.find(self.kind, request[self.member])
+        except Missing:
+            raise Invalid("Requested resource not found.") from None
+
+    def stop(self, job: Resource, stop: Callable[[str], None]) -> None:
+        """`stop` raises Busy for one that ends or has ended."""
+        try:
+            stop(job.name)
+        except Busy as busy:
+            raise Invalid(f"The request was rejected because the {self.noun} is in status {busy}.") from None
+
+    def delete_ended(self, engine: Engine, caller: Caller, job: Resource) -> None:
+        """What it wrote to S3 and to the logs stays."""
+        if job.status not in _ENDED:
+            raise Refusal("ResourceInUse", f"The {self.noun} {self.arn(caller, job.name)} is in status {job.status}.")
+        engine.resources.delete(self.kind, job.name)
+
+    def taken(self, caller: Caller, name: str) -> Refusal:
+        return Refusal(
+            "ResourceInUse",
+            f"{self.noun.capitalize()} names must be unique within an AWS account and region, and a {self.noun} with "
+            f"this name already exists ({self.arn(caller, name)})",
+        )
+
+
 MODEL = Kind(kind="model", noun="model", member="ModelName")
 ENDPOINT_CONFIG = Kind(kind="endpoint-config", noun="endpoint configuration", member="EndpointConfigName")
 ENDPOINT = Kind(kind="endpoint", noun="endpoint", member="EndpointName")
-TRAINING_JOB = Kind(kind="training-job", noun="training job", member="TrainingJobName", lowers=False)
-PROCESSING_JOB = Kind(kind="processing-job", noun="processing job", member="ProcessingJobName", lowers=False)
+TRAINING_JOB = JobKind(kind="training-job", noun="training job", member="TrainingJobName")
+PROCESSING_JOB = JobKind(kind="processing-job", noun="processing job", member="ProcessingJobName")
+TRANSFORM_JOB = JobKind(kind="transform-job", noun="transform job", member="TransformJobName")
 
 
 class Invalid(Refusal):

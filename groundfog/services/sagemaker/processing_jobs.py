@@ -1,15 +1,12 @@
 """Processing jobs: the operations, and how a job is told. What a request becomes is in `processing_order.py`."""
 
 from groundfog.engine import Engine
-from groundfog.engine.errors import Busy, Missing, Taken
+from groundfog.engine.errors import Taken
 from groundfog.engine.jobs import progress_of
 from groundfog.engine.resources import Document, Resource
 from groundfog.services.sagemaker import processing_order
-from groundfog.services.sagemaker.kinds import PROCESSING_JOB, Invalid, Kind
+from groundfog.services.sagemaker.kinds import PROCESSING_JOB, Kind
 from groundfog.wire.caller import Caller, Parameters, Result
-from groundfog.wire.refusal import Refusal
-
-_ENDED = ("Completed", "Failed", "Stopped")
 
 
 def create_processing_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
@@ -21,16 +18,12 @@ def create_processing_job(engine: Engine, caller: Caller, request: Parameters) -
         job = processing_order.order(engine, caller, notes, name)
         engine.processing.submit(name, job, notes=notes, tags=Kind.tags(request))
     except Taken:
-        raise Refusal(
-            "ResourceInUse",
-            "Job name must be unique within an AWS account and region, and a job with this name already exists "
-            f"({arn})",
-        ) from None
+        raise PROCESSING_JOB.taken(caller, name) from None
     return {"ProcessingJobArn": arn}
 
 
 def describe_processing_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    job = _find(engine, request)
+    job = PROCESSING_JOB.find_named(engine, request)
     progress = progress_of(job)
     times = {"ProcessingStartTime": progress.started, "ProcessingEndTime": progress.ended}
     return {
@@ -51,30 +44,13 @@ def list_processing_jobs(engine: Engine, caller: Caller, request: Parameters) ->
 
 
 def stop_processing_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    job = _find(engine, request)
-    try:
-        engine.processing.stop(job.name)
-    except Busy as busy:
-        raise Invalid(f"The request was rejected because the processing job is in status {busy}.") from None
+    PROCESSING_JOB.stop(PROCESSING_JOB.find_named(engine, request), engine.processing.stop)
     return None
 
 
 def delete_processing_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    """What it wrote to S3 and to the logs stays."""
-    job = _find(engine, request)
-    if job.status not in _ENDED:
-        raise Refusal(
-            "ResourceInUse", f"The processing job {PROCESSING_JOB.arn(caller, job.name)} is in status {job.status}."
-        )
-    engine.resources.delete(PROCESSING_JOB.kind, job.name)
+    PROCESSING_JOB.delete_ended(engine, caller, PROCESSING_JOB.find_named(engine, request))
     return None
-
-
-def _find(engine: Engine, request: Parameters) -> Resource:
-    try:
-        return engine.resources.find(PROCESSING_JOB.kind, request["ProcessingJobName"])
-    except Missing:
-        raise Invalid("Requested resource not found.") from None
 
 
 def _summary(caller: Caller, job: Resource) -> Document:
@@ -92,9 +68,9 @@ def _summary(caller: Caller, job: Resource) -> Document:
 
 def _last_words(job: Resource) -> Document:
     """The program's, and why it failed if it did."""
-    if job.status not in _ENDED:
-        return {}
     progress = progress_of(job)
+    if progress.ended is None:
+        return {}
     said = {"ExitMessage": progress.message} if progress.message else {}
     if job.status == "Failed" and progress.outcome is not None:
         said["FailureReason"] = progress.outcome.reason or ""

@@ -4,15 +4,12 @@ What a request becomes is in `training_order.py`, and how a job is told in `trai
 """
 
 from groundfog.engine import Engine
-from groundfog.engine.errors import Busy, Missing, Taken
+from groundfog.engine.errors import Taken
 from groundfog.engine.jobs import progress_of
 from groundfog.engine.resources import Document, Resource
 from groundfog.services.sagemaker import training_description, training_order
 from groundfog.services.sagemaker.kinds import TRAINING_JOB, Kind
 from groundfog.wire.caller import Caller, Parameters, Result
-from groundfog.wire.refusal import Refusal
-
-_ENDED = ("Completed", "Failed", "Stopped")
 
 
 def create_training_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
@@ -24,16 +21,12 @@ def create_training_job(engine: Engine, caller: Caller, request: Parameters) -> 
         notes = training_description.told(request, job.program)
         engine.jobs.submit(name, job, notes=notes, tags=Kind.tags(request))
     except Taken:
-        raise Refusal(
-            "ResourceInUse",
-            "Training job names must be unique within an AWS account and region, and a training job with this name "
-            f"already exists ({arn})",
-        ) from None
+        raise TRAINING_JOB.taken(caller, name) from None
     return {"TrainingJobArn": arn}
 
 
 def describe_training_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    return training_description.described(engine, caller, _find(engine, request))
+    return training_description.described(engine, caller, TRAINING_JOB.find_named(engine, request))
 
 
 def list_training_jobs(engine: Engine, caller: Caller, request: Parameters) -> Result:
@@ -45,32 +38,13 @@ def list_training_jobs(engine: Engine, caller: Caller, request: Parameters) -> R
 
 
 def stop_training_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    job = _find(engine, request)
-    try:
-        engine.jobs.stop(job.name)
-    except Busy as busy:
-        raise Refusal(
-            "ValidationException", f"The request was rejected because the training job is in status {busy}."
-        ) from None
+    TRAINING_JOB.stop(TRAINING_JOB.find_named(engine, request), engine.jobs.stop)
     return None
 
 
 def delete_training_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    """What it wrote to S3 and to the logs stays."""
-    job = _find(engine, request)
-    if job.status not in _ENDED:
-        raise Refusal(
-            "ResourceInUse", f"The training job {TRAINING_JOB.arn(caller, job.name)} is in status {job.status}."
-        )
-    engine.resources.delete(TRAINING_JOB.kind, job.name)
+    TRAINING_JOB.delete_ended(engine, caller, TRAINING_JOB.find_named(engine, request))
     return None
-
-
-def _find(engine: Engine, request: Parameters) -> Resource:
-    try:
-        return engine.resources.find(TRAINING_JOB.kind, request["TrainingJobName"])
-    except Missing:
-        raise Refusal("ValidationException", "Requested resource not found.") from None
 
 
 def _summary(caller: Caller, job: Resource) -> Document:

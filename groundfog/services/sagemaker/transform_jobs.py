@@ -4,17 +4,16 @@ from typing import Any
 
 from groundfog.engine import Engine
 from groundfog.engine.channels import Channel
-from groundfog.engine.errors import Busy, Missing, Taken, Unfit
+from groundfog.engine.errors import Missing, Taken, Unfit
 from groundfog.engine.resources import Document, Resource
 from groundfog.engine.transforms import Progress, Transform, progress_of
 from groundfog.engine.transforms.paths import path
 from groundfog.engine.transforms.processing import is_csv, is_json
 from groundfog.services.sagemaker import images, roles
-from groundfog.services.sagemaker.kinds import MODEL, Kind, Unwritten
+from groundfog.services.sagemaker.kinds import MODEL, TRANSFORM_JOB, Kind, Unwritten
 from groundfog.wire.caller import Caller, Parameters, Result
 from groundfog.wire.refusal import Refusal
 
-_KIND = Kind(kind="transform-job", noun="transform job", member="TransformJobName")
 _LOG_GROUP = "/aws/sagemaker/TransformJobs"
 _MOST_INSTANCES = 20
 _MOST_MEGABYTES = 100
@@ -23,19 +22,15 @@ _PAYLOAD = 6
 
 
 def create_transform_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    name = _KIND.name(request)
+    name = TRANSFORM_JOB.name(request)
     _check(request)
     model = MODEL.find(engine, caller, request["ModelName"]).document
-    arn = _arn(caller, name)
+    arn = TRANSFORM_JOB.arn(caller, name)
     try:
         order = _order(engine, caller, request, name, model)
         engine.transforms.submit(name, order, notes=_told(request), tags=Kind.tags(request))
     except Taken:
-        raise Refusal(
-            "ResourceInUse",
-            "Transform job names must be unique within an AWS account and region, and a transform job with this name "
-            f"already exists ({arn})",
-        ) from None
+        raise TRANSFORM_JOB.taken(caller, name) from None
     return {"TransformJobArn": arn}
 
 
@@ -45,7 +40,7 @@ def describe_transform_job(engine: Engine, caller: Caller, request: Parameters) 
     return {
         **job.document["notes"],
         "TransformJobName": job.name,
-        "TransformJobArn": _arn(caller, job.name),
+        "TransformJobArn": TRANSFORM_JOB.arn(caller, job.name),
         "TransformJobStatus": job.status,
         "CreationTime": job.created,
         **({} if progress.started is None else {"TransformStartTime": progress.started}),
@@ -54,11 +49,11 @@ def describe_transform_job(engine: Engine, caller: Caller, request: Parameters) 
 
 
 def list_transform_jobs(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    found, token = _KIND.page(engine, request)
+    found, token = TRANSFORM_JOB.page(engine, request)
     summaries = [
         {
             "TransformJobName": job.name,
-            "TransformJobArn": _arn(caller, job.name),
+            "TransformJobArn": TRANSFORM_JOB.arn(caller, job.name),
             "CreationTime": job.created,
             "LastModifiedTime": job.modified,
             "TransformJobStatus": job.status,
@@ -70,24 +65,16 @@ def list_transform_jobs(engine: Engine, caller: Caller, request: Parameters) -> 
 
 
 def stop_transform_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    job = _find(engine, caller, request)
-    try:
-        engine.transforms.stop(job.name)
-    except Busy as busy:
-        raise _invalid(f"The request was rejected because the transform job is in status {busy}.") from None
+    TRANSFORM_JOB.stop(_find(engine, caller, request), engine.transforms.stop)
     return None
 
 
 def _find(engine: Engine, caller: Caller, request: Parameters) -> Resource:
     try:
-        return engine.resources.find(_KIND.kind, request["TransformJobName"])
+        return engine.resources.find(TRANSFORM_JOB.kind, request["TransformJobName"])
     except Missing:
-        arn = _arn(caller, request["TransformJobName"])
+        arn = TRANSFORM_JOB.arn(caller, request["TransformJobName"])
         raise Refusal("ResourceNotFound", f'Could not find transform job "{arn}".') from None
-
-
-def _arn(caller: Caller, name: str) -> str:
-    return caller.arn("sagemaker", f"{_KIND.kind}/{name}")
 
 
 def _end(progress: Progress) -> Document:
@@ -152,7 +139,7 @@ def _invalid(text: str) -> Refusal:
 
 
 def _order(engine: Engine, caller: Caller, request: Parameters, name: str, model: Document) -> Transform:
-    container, arn = images.Container.of(model), _arn(caller, name)
+    container, arn = images.Container.of(model), TRANSFORM_JOB.arn(caller, name)
     given, output = request["TransformInput"], request["TransformOutput"]
     processing, client = request.get("DataProcessing", {}), request.get("ModelClientConfig", {})
     bucket, prefix = _bucket_and_key(output["S3OutputPath"])
