@@ -1,7 +1,8 @@
 // The usual decoder (LSTM) in eval mode, a step of many hypotheses at a time; `../network/decoder.py` says what is computed.
 //
 // Hypotheses that continue the same one share its h and h~, hence their product with the first cell's matrix, most of a
-// step's work: it is made once for each hypothesis that is continued, not for each that continues it.
+// step's work: it is made once for each hypothesis that is continued, not for each that continues it. A step's hypotheses
+// may come in several parts, so that what the first ones are continued by can tell that others need not come at all.
 //
 // Letters: B sources   R rows (hypotheses)   S positions of a source   H hidden   V vocabulary
 
@@ -67,10 +68,14 @@ class Decoder {
     const Network& network;
     const Memory& memory;
     State before, now;
-    std::vector<Row> rows;
-    Grid shared, told, input, top, queries, context, gates;
+    long reached, first;    // rows of `now` made so far; those before the present part
+    std::vector<Row> rows;  // of the present part
+    Numbers place;          // for each row of `before` the one of `shared`, -1 where there is none yet
+    long parents;           // rows of `shared` made so far
+    Grid shared, told, input, top, queries, context, fed, gates;
 
   public:
+    // Of the present part.
     Grid scores;   // [R, V]
     Grid weights;  // [R, the longest S]
 
@@ -79,15 +84,26 @@ class Decoder {
     Decoder(const Network& network, Memory& memory)
         : network(network), memory(memory), before(network.cell_count), now(network.cell_count) {
         begin(network, memory, now);
+        reached = memory.sources();
     }
 
-    void step(const std::vector<Row>& next) {
-        rows = next;
+    // A new step, which at most so many hypotheses will come to.
+    void step(long most) {
         before.swap(now);
-        now.resize(rows.size(), network.hidden);
+        now.resize(most, network.hidden);
+        shared.resize(most, network.cells[0].of_step.outputs);
+        place.assign(reached, -1);
+        reached = parents = 0;
+    }
+
+    // Some of the step's hypotheses. Says which row of the step the first of them has.
+    long go_on(const std::vector<Row>& some) {
+        rows = some;
+        first = reached;
+        reached += count();
         first_cell();
         top.resize(count(), network.hidden);
-        for (long row = 0; row < count(); row++) copy(now.hidden[0].row(row), network.hidden, top.row(row));
+        for (long row = 0; row < count(); row++) copy(now.hidden[0].row(first + row), network.hidden, top.row(row));
         const long lower = network.cell_count - network.upper;
         for (long number = 1; number < lower; number++) climb(number, false);
         attend();
@@ -95,10 +111,14 @@ class Decoder {
             sum_of(memory.states, context.resize(count(), network.hidden), false);
             for (long number = lower; number < network.cell_count; number++) climb(number, true);
         }
-        multiply(network.combine_hidden, top, count(), now.fed);
-        sum_of(memory.values, now.fed, true);
-        for (long row = 0; row < count(); row++) squash(now.fed.row(row), network.hidden);
-        multiply(network.output, now.fed, count(), scores);
+        multiply(network.combine_hidden, top, count(), fed);
+        sum_of(memory.values, fed, true);
+        for (long row = 0; row < count(); row++) {
+            squash(fed.row(row), network.hidden);
+            copy(fed.row(row), network.hidden, now.fed.row(first + row));
+        }
+        multiply(network.output, fed, count(), scores);
+        return first;
     }
 
   private:
@@ -106,19 +126,16 @@ class Decoder {
 
     void first_cell() {
         const Cell& cell = network.cells[0];
-        const long hidden = network.hidden, fed = network.feeding ? hidden : 0;
-        Numbers place(1 + std::max_element(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
-                              return a.parent < b.parent;
-                          })->parent, -1);
-        input.resize(count(), fed + hidden);
-        long parents = 0;
+        const long width = network.hidden, more = network.feeding ? width : 0, made = parents;
+        input.resize(count(), more + width);
         for (const Row& row : rows) {
             if (place[row.parent] >= 0) continue;
-            copy(before.fed.row(row.parent), fed, input.row(parents));
-            copy(before.hidden[0].row(row.parent), hidden, input.row(parents) + fed);
+            float* to = input.row(parents - made);
+            copy(before.fed.row(row.parent), more, to);
+            copy(before.hidden[0].row(row.parent), width, to + more);
             place[row.parent] = parents++;
         }
-        multiply(cell.of_step, input, parents, shared);
+        multiply(cell.of_step, input, parents - made, shared.row(made), shared.pitch);
         if (!cell.table) {
             std::vector<int32_t> tokens;
             for (const Row& row : rows) tokens.push_back(row.token);
@@ -126,13 +143,19 @@ class Decoder {
             multiply(cell.of_input, input, count(), told);
         }
         for (long row = 0; row < count(); row++) {
-            const long parent = rows[row].parent;
-            const float* of_token = cell.table ? cell.table + rows[row].token * 4 * hidden : told.row(row);
-            lstm(
-                of_token, shared.row(place[parent]), hidden, cell.candidate, before.cells[0].row(parent),
-                now.cells[0].row(row), now.hidden[0].row(row)
-            );
+            const float* of_token = cell.table ? cell.table + rows[row].token * 4 * width : told.row(row);
+            open(0, row, of_token, shared.row(place[rows[row].parent]));
         }
+    }
+
+    // One row through the cell of a layer, whose gates are the sum of `left` and `right`.
+    float* open(long number, long row, const float* left, const float* right) {
+        float* output = now.hidden[number].row(first + row);
+        lstm(
+            left, right, network.hidden, network.cells[number].candidate, before.cells[number].row(rows[row].parent),
+            now.cells[number].row(first + row), output
+        );
+        return output;
     }
 
     // `top` through a layer above the first, which is told the context too if it is above the attention.
@@ -147,11 +170,7 @@ class Decoder {
         }
         multiply(cell.of_step, input, count(), gates, true);
         for (long row = 0; row < count(); row++) {
-            float* output = now.hidden[number].row(row);
-            lstm(
-                gates.row(row), nullptr, hidden, cell.candidate, before.cells[number].row(rows[row].parent),
-                now.cells[number].row(row), output
-            );
+            const float* output = open(number, row, gates.row(row), nullptr);
             if (network.residual[number])
                 add(output, hidden, top.row(row));
             else

@@ -10,6 +10,7 @@ namespace {
 
 constexpr float NEVER = -std::numeric_limits<float>::infinity();
 enum { PAD = 0, BEGIN = 2, END = 3 };
+constexpr long ENOUGH = 96;  // rows in a step's part: with fewer a matrix is read from far away for too little
 
 extern "C" {
 
@@ -39,8 +40,11 @@ struct Node {
 struct Beam {
     long source;
     std::vector<Node> nodes;
-    Numbers alive;  // the best ones so far, at most as many as the beam is wide
+    Numbers alive;  // the best ones so far, the best first, at most as many as the beam is wide
     std::vector<float> looked;
+    // In a step:
+    size_t next;             // which of `alive` comes next
+    std::vector<Node> best;  // of the continuations of those before
 };
 
 struct Answers : Found {
@@ -66,24 +70,21 @@ class Search {
     Search(const Network& network, const Wanted& wanted, Memory& memory)
         : wanted(wanted), memory(memory), decoder(network, memory), beams(memory.sources()) {
         for (long source = 0; source < memory.sources(); source++) {
-            beams[source] = {source, {{0, BEGIN, -1, 0, source, 0}}, {0}, {}};
+            beams[source] = {source, {{0, BEGIN, -1, 0, source, 0}}, {0}, {}, 0, {}};
             going.push_back(source);
         }
     }
 
     void run() {
         for (long spoken = 0; spoken <= wanted.longest && !going.empty(); spoken++) {
-            std::vector<Row> rows;
-            for (const long number : going)
-                for (const long at : beams[number].alive) {
-                    const Node& node = beams[number].nodes[at];
-                    if (node.token != END) rows.push_back({number, node.row, node.token});
-                }
-            decoder.step(rows);
-            long row = 0;
+            long most = 0;
+            for (const long number : going) most += beams[number].alive.size();
+            decoder.step(most);
+            Numbers asking = going;
+            while (!asking.empty()) asking = go_on(asking, spoken == wanted.longest);
             Numbers still;
             for (const long number : going) {
-                row = go_on(beams[number], row, spoken == wanted.longest);
+                settle(beams[number]);
                 if (!done(beams[number])) still.push_back(number);
             }
             going.swap(still);
@@ -104,25 +105,65 @@ class Search {
   private:
     float score(float total, long length) const { return total / static_cast<float>(std::pow(length, wanted.alpha)); }
 
-    // Every continuation of the beam's hypotheses, the first of which is in the decoder's `row`; keeps the best.
-    long go_on(Beam& beam, long row, bool last) {
-        std::vector<Node> best;
-        for (const long at : beam.alive) {
-            const Node node = beam.nodes[at];
-            if (node.token == END)
-                offer(best, node);
-            else
-                continue_node(beam, at, row++, last, best);
+    // Steps the next best hypotheses of these beams; returns the beams that may have more.
+    Numbers go_on(const Numbers& asking, bool last) {
+        const long each = std::max<long>(1, ENOUGH / asking.size());
+        std::vector<Row> rows;
+        for (const long number : asking) gather(number, each, rows);
+        if (rows.empty()) return {};
+        const long first = decoder.go_on(rows);
+        Numbers more;
+        for (size_t row = 0; row < rows.size(); row++) {
+            Beam& beam = beams[rows[row].source];
+            pass_finished(beam);
+            continue_node(beam, beam.alive[beam.next++], row, first, last);
+            if (more.empty() || more.back() != rows[row].source) more.push_back(rows[row].source);
         }
+        return more;
+    }
+
+    void gather(long number, long most, std::vector<Row>& rows) {
+        Beam& beam = beams[number];
+        pass_finished(beam);
+        for (size_t at = beam.next; at < beam.alive.size() && most; at++) {
+            const Node& node = beam.nodes[beam.alive[at]];
+            if (node.token == END) continue;
+            if (hopeless(beam, node)) break;  // and so are all after it, finished ones too
+            rows.push_back({number, node.row, node.token});
+            most--;
+        }
+    }
+
+    // Finished ones stay as they are. Each is offered in its turn, so that equal ones have the same order in any batch.
+    void pass_finished(Beam& beam) const {
+        for (; beam.next < beam.alive.size() && beam.nodes[beam.alive[beam.next]].token == END; beam.next++)
+            offer(beam.best, beam.nodes[beam.alive[beam.next]]);
+    }
+
+    // Whether stepping it could change no answer, since log probabilities only fall: its continuations would not enter
+    // the beam, or they would end behind `nbest` finished ones. Those stay, unless better ones than this fill the beam;
+    // and what its continuations could displace is behind them too.
+    bool hopeless(const Beam& beam, const Node& node) const {
+        if (static_cast<long>(beam.best.size()) == wanted.width && node.total <= beam.best.back().total) return true;
+        const float bound = score(node.total, wanted.longest + 1);
+        return wanted.nbest <= std::count_if(beam.best.begin(), beam.best.end(), [&](const Node& other) {
+            return other.token == END && score(other.total, other.length) > bound;
+        });
+    }
+
+    // The continuations take the places of what they continue.
+    void settle(Beam& beam) {
         beam.alive.clear();
-        for (const Node& node : best) {
+        for (const Node& node : beam.best) {
             beam.alive.push_back(beam.nodes.size());
             beam.nodes.push_back(node);
         }
-        return row;
+        beam.best.clear();
+        beam.next = 0;
     }
 
-    void continue_node(Beam& beam, long at, long row, bool last, std::vector<Node>& best) {
+    // Offers every continuation of a hypothesis, whose scores are in the decoder's `row`; its part begins at `first`.
+    void continue_node(Beam& beam, long at, long row, long first, bool last) {
         const Node node = beam.nodes[at];
         float* scores = decoder.scores.row(row);
         scores[PAD] = scores[BEGIN] = NEVER;
@@ -141,8 +182,8 @@ class Search {
         }
         for (long token = last ? END : 0; token < (last ? END + 1 : vocabulary); token++)
             offer(
-                best, {node.total + ((scores[token] - most) - all), static_cast<int32_t>(token), at, node.length + 1, row,
-                       looked}
+                beam.best, {node.total + ((scores[token] - most) - all), static_cast<int32_t>(token), at,
+                            node.length + 1, first + row, looked}
             );
     }
 

@@ -27,6 +27,8 @@ constexpr int M_TILE = 3, N_TILE = 4;  // 12 sums, 3 rows and one in 16
 constexpr long BYTES_OF_A = 288 << 10;
 #endif
 
+constexpr long LINE = 64;  // bytes that a cache fetches at once
+
 // Rows of floats, each at the start of a cache line, whose distance is no power of two: rows that lie 4096 bytes
 // apart would fight for the same places of the first cache.
 class Grid {
@@ -178,15 +180,21 @@ static void last_rows(long rows, Rest... rest) {
     }
 }
 
-// N rows of W, which stay in the first cache, against all of A.
+// N rows of W, which stay in the first cache, against all of A. With each tile a piece of the rows after them is called up
+// into the second: the processor does not guess so far ahead, and a matrix that is larger comes from beyond.
 template <class Kind, int N>
 static void columns(
     const typename Kind::Number* a, long a_pitch, long M, const typename Kind::Number* w, long w_pitch, long K,
     const float* bias, bool add, float* c, long c_pitch
 ) {
+    const char* ahead = reinterpret_cast<const char*>(w + N * w_pitch);
+    const char* const end = reinterpret_cast<const char*>(w + 2 * N * w_pitch);
+    const long piece = ((end - ahead) * M_TILE / M / LINE + 1) * LINE;
     long m = 0;
-    for (; m + M_TILE <= M; m += M_TILE)
+    for (; m + M_TILE <= M; m += M_TILE) {
+        for (const char* const to = std::min(ahead + piece, end); ahead < to; ahead += LINE) __builtin_prefetch(ahead, 0, 2);
         tile<Kind, M_TILE, N>(a + m * a_pitch, a_pitch, w, w_pitch, K, bias, add, c + m * c_pitch, c_pitch);
+    }
     last_rows<Kind, N>(M - m, a + m * a_pitch, a_pitch, w, w_pitch, K, bias, add, c + m * c_pitch, c_pitch);
 }
 

@@ -55,25 +55,26 @@ struct Network {
 
 typedef std::vector<int64_t> Numbers;
 
-void multiply(const Matrix& matrix, const Grid& rows, long count, Grid& results, bool add = false) {
-    if (!add) results.resize(count, matrix.outputs);
-    const float* first = rows.row(0);
-    float* to = results.row(0);
+void multiply(const Matrix& matrix, const Grid& rows, long count, float* to, long pitch, bool add = false) {
 #ifdef __AVX512BF16__
     if (matrix.half) {
         std::vector<uint16_t> rounded(count * matrix.inputs);
         for (long row = 0; row < count; row++) dots::round(rows.row(row), matrix.inputs, &rounded[row * matrix.inputs]);
         const auto weights = static_cast<const uint16_t*>(matrix.weights);
         return dots::multiply<dots::Half>(
-            rounded.data(), matrix.inputs, count, weights, matrix.outputs, matrix.inputs, matrix.bias, add, to,
-            results.pitch
+            rounded.data(), matrix.inputs, count, weights, matrix.outputs, matrix.inputs, matrix.bias, add, to, pitch
         );
     }
 #endif
     const auto weights = static_cast<const float*>(matrix.weights);
     dots::multiply<dots::Single>(
-        first, rows.pitch, count, weights, matrix.outputs, matrix.inputs, matrix.bias, add, to, results.pitch
+        rows.row(0), rows.pitch, count, weights, matrix.outputs, matrix.inputs, matrix.bias, add, to, pitch
     );
+}
+
+void multiply(const Matrix& matrix, const Grid& rows, long count, Grid& results, bool add = false) {
+    if (!add) results.resize(count, matrix.outputs);
+    multiply(matrix, rows, count, results.row(0), results.pitch, add);
 }
 
 typedef std::integral_constant<long, LANES> All;

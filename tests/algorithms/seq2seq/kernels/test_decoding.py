@@ -113,6 +113,31 @@ def test_neighbours_and_order_change_no_bit(
         assert np.array_equal(found.attention, together[place].attention)  # type: ignore[arg-type]
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    options=OPTIONS,
+    draw=st.randoms(use_true_random=False),
+    width=st.integers(2, 6),
+    longest=st.sampled_from([2, 5, 9]),
+    alpha=st.sampled_from([0.0, 0.6, 1.0]),
+    data=st.data(),
+)
+def test_among_so_many_that_hopeless_hypotheses_are_left_out_a_source_has_the_same_answers(
+    options: dict[str, Any], draw: random.Random, width: int, longest: int, alpha: float, data: st.DataObject
+) -> None:
+    network = network_of(options, 12)
+    with torch.no_grad():
+        # As sure of what comes next as a learnt one is; else none is hopeless.
+        network.decoder.output.weight.mul_(data.draw(st.sampled_from([5, 20])))
+    wanted = {"width": width, "longest": longest, "alpha": alpha, "nbest": data.draw(st.integers(1, width))}
+    sources = [[draw.randrange(1, TOKENS) for _ in range(draw.randint(1, 6))] for _ in range(50)]
+    together = search_all(network, sources, **wanted)
+    # Alone all hypotheses take their steps at once: none is known to be hopeless.
+    assert [search_all(network, [source], **wanted)[0] for source in sources] == together
+    for found, expected in zip(together, in_pytorch(network, sources, **wanted), strict=True):
+        assert found.score == pytest.approx(expected.score, abs=1e-3)
+
+
 def test_more_rows_than_are_multiplied_at_a_time_change_no_bit() -> None:
     network = network_of({"rnn_num_hidden": 512, "weight_init_scale": 9.0}, 30)
     draw = random.Random(1)
