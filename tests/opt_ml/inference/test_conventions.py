@@ -213,8 +213,14 @@ def test_an_array_of_objects_which_could_run_code_is_not_read() -> None:
 
 def test_arrays_go_out_as_what_is_accepted() -> None:
     array = numpy.array([[1.5, 2.0]])
-    assert sklearn.output_fn(array, "application/json") == "[[1.5, 2.0]]"
-    assert sklearn.output_fn(array, "image/png, text/csv") == "1.5,2.0\n"
+    assert sklearn.output_fn(array, "application/json") == ("[[1.5, 2.0]]", "application/json")
+    assert sklearn.output_fn(array, "image/png, text/csv, application/json") == ("1.5,2.0\n", "text/csv")
+
+
+def test_the_answer_says_which_of_the_accepted_types_it_has() -> None:
+    functions: dict[str, Functions] = {"predict_fn": lambda data, model: numpy.array([1.0])}
+    answer = plain({**JSON, "accept": "text/csv, application/json"}, b"[1]", **functions)
+    assert (answer.body, answer.content_type) == (b"1.0\n", "text/csv")
 
 
 def test_a_torchscript_model_is_found_by_its_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

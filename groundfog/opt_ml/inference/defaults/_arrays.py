@@ -25,13 +25,13 @@ def decode(data: Any, content_type: str) -> Any:
     raise Unsupported(content_type)
 
 
-def encode(prediction: Any, accept: str) -> str | bytes:
-    """The first type of `accept` that can be written. Raises Unsupported."""
+def encode(prediction: Any, accept: str) -> tuple[str | bytes, str]:
+    """As the first type of `accept` that can be written, and which that is. Raises Unsupported."""
     for kind in map(essence, accept.split(",")):
         if kind in (JSON, "*/*"):
-            return json.dumps(prediction, default=_listed)
+            return json.dumps(prediction, default=_listed), JSON
         if kind in (CSV, NPY):
-            return _csv(prediction) if kind == CSV else _npy(prediction)
+            return _csv(prediction) if kind == CSV else _npy(prediction), kind
     raise Unsupported(accept)
 
 

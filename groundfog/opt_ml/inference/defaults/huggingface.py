@@ -81,7 +81,7 @@ def output_fn(prediction: Any, accept: str) -> str | bytes:
     if kind == CSV:
         return _table(prediction if isinstance(prediction, list) else [prediction])
     if kind == NPY:
-        return encode_array(prediction, accept)
+        return encode_array(prediction, accept)[0]
     raise Unsupported(accept)
 
 

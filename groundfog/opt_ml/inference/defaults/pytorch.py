@@ -44,7 +44,7 @@ def predict_fn(data: Any, model: Any) -> Any:
         return model(data)
 
 
-def output_fn(prediction: Any, accept: str) -> str | bytes:
+def output_fn(prediction: Any, accept: str) -> tuple[str | bytes, str]:
     tensor = importlib.import_module("torch").Tensor
     return encode(prediction.detach().cpu().numpy() if isinstance(prediction, tensor) else prediction, accept)
 
