@@ -197,7 +197,7 @@ def test_arrays_come_in_as_json_csv_and_npy(content_type: str, body: bytes | Non
         def predict(self, data: Any) -> Any:
             return data * 2
 
-    sent = sklearn.output_fn(numpy.array([[1, 2], [3, 4]]), "application/x-npy") if body is None else body
+    sent = sklearn.output_fn(numpy.array([[1, 2], [3, 4]]), "application/x-npy")[0] if body is None else body
     assert isinstance(sent, bytes)
     answer = plain({"content-type": content_type}, sent, model_fn=lambda model_dir: Model())
     assert told(answer)[2] == [[2, 4], [6, 8]]
