@@ -10,6 +10,7 @@ is one whose cells are names such as source and target. Each fault names the fil
 import csv
 import itertools
 import random
+import re
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,12 +185,16 @@ def _cells_of_csv(file: Path, separator: str) -> Iterator[tuple[int, _Cells]]:
             yield number, cells
 
 
+_QUOTED_CELL = re.compile(r'(^|[\t,;])"(?:[^"]|"")*(?:"|$)')
+
+
 def _separator(file: Path) -> str:
     """By the first line that is not blank: a tab is one wherever there is one, but for files named .csv."""
     line = next((_good(line) for line in _lines(file) if isinstance(line, InputFault) or line.strip()), "")
-    found = [separator for separator in "\t,;" if separator in line]
+    outside = _QUOTED_CELL.sub(r"\1", line)
+    found = [separator for separator in "\t,;" if separator in outside]
     if file.suffix.lower() == ".csv":
-        return max(found, key=line.count, default=",")
+        return max(found, key=outside.count, default=",")
     return found[0] if found else "\t"
 
 
