@@ -1,15 +1,12 @@
 """Stories of one machine, told of a Ray cluster: users' own scripts, in environments that the nodes make."""
 
-import threading
-from http.server import ThreadingHTTPServer
-
 import pytest
 from clusters import a_cluster, why_none
+from package_index import an_index
 from served import Server
 from test_script_mode import (  # noqa: F401  run here again
     BUCKET,
     IMAGES,
-    Index,
     client,
     completed,
     ended,
@@ -35,25 +32,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_none()), reason=why_
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """pip on the nodes knows an index that the server does not."""
-    packages = ThreadingHTTPServer(("127.0.0.1", 0), Index)
-    threading.Thread(target=packages.serve_forever, daemon=True).start()
     home = tmp_path_factory.mktemp("scripts") / "home"
     home.mkdir()
     (home / "images.toml").write_text(IMAGES)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PIP_CONFIG_FILE", "/dev/null")
-        for variable in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX"):
-            patch.delenv(variable, raising=False)
-        patch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{packages.server_port}/simple")
-        with a_cluster(0, 8) as cluster:
-            patch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-            options = ("--warm", "0", "--launcher", "ray", "--ray-address", cluster.address)
-            server = Server(home, (*options, "--environments", str(home / "made-by"))).start()
-            server.client("s3").create_bucket(Bucket=BUCKET)
-            yield server
-            server.stop()
-    packages.shutdown()
-    packages.server_close()
+    with an_index() as patch, a_cluster(0, 8) as cluster:
+        patch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+        options = ("--warm", "0", "--launcher", "ray", "--ray-address", cluster.address)
+        server = Server(home, (*options, "--environments", str(home / "made-by"))).start()
+        server.client("s3").create_bucket(Bucket=BUCKET)
+        yield server
+        server.stop()
 
 
 def test_a_python_that_the_node_has_not_fails_the_job(client):  # noqa: F811

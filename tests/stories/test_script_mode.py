@@ -4,13 +4,11 @@ import io
 import itertools
 import json
 import tarfile
-import threading
 import time
-import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from botocore.exceptions import ClientError
+from package_index import Index, an_index, wheel
 from served import Server, wait_until
 
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/python:3"
@@ -29,55 +27,16 @@ python = ["3.99"]
 """
 
 
-def wheel(name="tiny", text="WORD = 'tiny'"):
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as file:
-        file.writestr(f"{name}.py", text)
-        file.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        file.writestr(f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        file.writestr(f"{name}-1.0.dist-info/RECORD", "")
-    return made.getvalue()
-
-
-class Index(BaseHTTPRequestHandler):
-    """A package index with one wheel, which waits with its page until it may answer."""
-
-    asked, may_answer = threading.Event(), threading.Event()
-
-    def do_GET(self):
-        page = self.path.endswith("/simple/tiny/")
-        if page:
-            self.asked.set()
-            self.may_answer.wait(60)
-        body = b'<a href="/tiny-1.0-py3-none-any.whl">tiny-1.0-py3-none-any.whl</a>' if page else wheel()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html" if page else "application/zip")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    index = ThreadingHTTPServer(("127.0.0.1", 0), Index)
-    threading.Thread(target=index.serve_forever, daemon=True).start()
     home = tmp_path_factory.mktemp("script-mode") / "home"
     home.mkdir()
     (home / "images.toml").write_text(IMAGES)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{index.server_port}/simple")
-        patch.setenv("PIP_CONFIG_FILE", "/dev/null")
-        for variable in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX"):
-            patch.delenv(variable, raising=False)
+    with an_index():
         running = Server(home, ("--warm", "0")).start()
         running.client("s3").create_bucket(Bucket=BUCKET)
         yield running
         running.stop()
-    index.shutdown()
-    index.server_close()
 
 
 @pytest.fixture(scope="module")
