@@ -108,12 +108,12 @@ def model(client, name):
 
 
 def log(client, name):
+    """Of all its runs: one that is begun again after the server has died has a stream of its own."""
     group = "/aws/sagemaker/TrainingJobs"
     streams = client("logs").describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/")["logStreams"]
-    events = client("logs").get_log_events(
-        logGroupName=group, logStreamName=streams[0]["logStreamName"], startFromHead=True
-    )["events"]
-    return [event["message"] for event in events]
+    names = [stream["logStreamName"] for stream in streams]
+    pages = [client("logs").get_log_events(logGroupName=group, logStreamName=one, startFromHead=True) for one in names]
+    return [event["message"] for page in pages for event in page["events"]]
 
 
 SCRIPT = b"""
