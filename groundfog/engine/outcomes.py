@@ -114,11 +114,13 @@ def _left(directory: Path, file: Path, most: int) -> bytes:
         opened = os.open(within(directory, file), os.O_RDONLY | os.O_NONBLOCK)
     except (OSError, Unfit):
         return b""
-    with os.fdopen(opened, "rb") as left:
-        try:
-            return left.read(most) or b""
-        except OSError:
-            return b""
+    try:
+        return os.read(opened, most)
+    except OSError:
+        # A folder, or a pipe that somebody writes to.
+        return b""
+    finally:
+        os.close(opened)
 
 
 def _last_line(directory: Path) -> str:

@@ -240,6 +240,14 @@ def test_a_host_that_is_lost_again_and_again_fails_the_job(house: House) -> None
     assert outcome is not None and "lost 2 times" in str(outcome.reason)
 
 
+def test_a_folder_in_the_place_of_the_failure_file_says_nothing(house: House) -> None:
+    house.submit("j", "fail_with_a_folder")
+    wait_until(lambda: house.says("j") == ["waiting"])
+    os.kill(_agent_of(house, "j"), signal.SIGKILL)
+    outcome = house.settled("j").outcome
+    assert outcome is not None and outcome.reason == "AlgorithmError: no words, exit code: 3"
+
+
 def test_links_that_a_program_leaves_are_not_followed(house: House) -> None:
     house.submit("j", "leave_links")
     progress = house.settled("j")

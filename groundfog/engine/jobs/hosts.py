@@ -1,6 +1,7 @@
 """The hosts of one job: started together, ended together."""
 
 import hashlib
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,7 +64,8 @@ class Hosts:
         """Ready to be started over what they have written; for hosts that have ended or were lost. Raises Unfit."""
         for directory, layout in zip(self.directories, self.layouts, strict=True):
             # Why they failed before is not why they may fail again.
-            within(directory, layout.failure).unlink(missing_ok=True)
+            told = within(directory, layout.failure)
+            shutil.rmtree(told) if told.is_dir() else told.unlink(missing_ok=True)
             self.launcher.renew(directory)
 
     def remove(self) -> None:

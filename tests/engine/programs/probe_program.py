@@ -119,6 +119,18 @@ def resume() -> None:
     (HERE / "model" / "weights").write_text(f"after {runs} runs")
 
 
+def fail_with_a_folder() -> None:
+    """In the place of the file that says why; the first time, be lost."""
+    (HERE / "output" / "failure" / "deep").mkdir(parents=True, exist_ok=True)
+    runs = HERE / "checkpoints" / "runs"
+    if not runs.exists():
+        runs.touch()
+        print("waiting")
+        time.sleep(1000)
+    print("no words")
+    raise SystemExit(3)
+
+
 def consume() -> None:
     """Take the input of a processing job away, leave half a result, and wait to be lost."""
     letter = HERE / "processing" / "in" / "letter"
