@@ -63,7 +63,7 @@ def assemble(settings: Settings, *, alone: bool = False, url: str = "") -> Engin
         local,
         profiles=Profiles(home / "images.toml"),
         room=int(settings.environments_room * 1e9),
-        index=Index.of_this_machine(settings.around()),
+        index=Index.of_this_machine(settings.around(), home.absolute() / "wheels"),
         elsewhere=settings.launcher == "ray",
     )
     jobs = functools.partial(

@@ -1,6 +1,6 @@
-"""Make a wheel of Horovod that runs with today's PyTorch, and the image profile that uses it.
+"""Make the wheel of Horovod that the image `horovod-training` wants: one that runs with today's PyTorch.
 
-    python walkthroughs/horovod_wheel.py --into ~/.groundfog/wheels
+    python walkthroughs/horovod_wheel.py                    # into ~/.groundfog/wheels; --into for another server's home
 
 Horovod's last release, 0.28.1 of 2023, asks for C++14, and PyTorch's headers want C++17. With that changed it builds
 and runs: some minutes of a compiler, once. Run this with the Python that the server runs with, since a wheel is for one
@@ -21,20 +21,14 @@ from pathlib import Path
 
 VERSION = "0.28.1"
 NEEDS = ("setuptools<81", "wheel", "packaging", "cloudpickle", "psutil", "pyyaml")
-PROFILE = """
-Write this into images.toml of the server's home, and start the server with PIP_FIND_LINKS={folder}:
-
-[[image]]
-repository = "horovod-training"
-python = ["{python}"]
-packages = ["torch=={torch}", "horovod=={horovod}", "numpy", "boto3==1.44.*"]
-shared = ["torch"]
-"""
+OWN_VERSION = f"{VERSION}+groundfog"
+"""By which no other is taken for it."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--into", type=Path, default=Path("wheels"), help="folder of the wheel (%(default)s)")
+    home = Path("~/.groundfog/wheels")
+    parser.add_argument("--into", type=Path, default=home, help="the folder wheels of the server's home (%(default)s)")
     into = parser.parse_args().into.expanduser().absolute()
     for tool in ("cmake", "g++"):
         if shutil.which(tool) is None:
@@ -45,8 +39,8 @@ def main() -> None:
         modernise(source)
         pip("install", "--quiet", "--target", needs, *NEEDS)
         build(source, needs, into)
-    torch, python = version("torch").partition("+")[0], f"{sys.version_info[0]}.{sys.version_info[1]}"
-    print(PROFILE.format(folder=into, python=python, torch=torch, horovod=VERSION))
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    print(f"Jobs with the image horovod-training find it in {into}, for torch {version('torch')} and Python {python}.")
 
 
 def fetch(folder: Path) -> Path:
@@ -59,7 +53,9 @@ def fetch(folder: Path) -> Path:
 
 
 def modernise(source: Path) -> None:
-    """The one change."""
+    """The one change, and a version of its own."""
+    itself = source / "horovod" / "__init__.py"
+    itself.write_text(itself.read_text().replace(VERSION, OWN_VERSION))
     for file in (source / "CMakeLists.txt", source / "horovod" / "torch" / "CMakeLists.txt"):
         file.write_text(re.sub(r"CMAKE_CXX_STANDARD 1[14]", "CMAKE_CXX_STANDARD 17", file.read_text()))
 

@@ -1,4 +1,4 @@
-"""Where pip finds packages: as whoever runs this server has told their own pip, and as nothing else.
+"""Where pip finds packages: as whoever runs this server has told their own pip, and in a folder of wheels of theirs.
 
 What is passed on are a few options; where they name folders of this machine, these must be in sight.
 """
@@ -22,8 +22,11 @@ class Index:
     readable: tuple[str, ...]
 
     @classmethod
-    def of_this_machine(cls, environment: Mapping[str, str]) -> "Index":
+    def of_this_machine(cls, environment: Mapping[str, str], wheels: Path) -> "Index":
+        """`wheels` is for packages that no index has; it is made if it is not there."""
+        wheels.mkdir(parents=True, exist_ok=True)
         given = _configured(environment)
+        given["find-links"] = f"{given.get('find-links', '')} {wheels}"
         variables = {_variable(option): " ".join(value.split()) for option, value in given.items()}
         variables |= {name: environment[name] for name in _PROXIES if name in environment}
         places = [

@@ -39,5 +39,5 @@ def environments(launcher: Local, kept: Mapping[str, Any], around: Mapping[str, 
         launcher,
         profiles=Profiles(),
         room=kept["room"],
-        index=Index.of_this_machine(around),
+        index=Index.of_this_machine(around, folder.with_name("wheels")),
     )
