@@ -95,6 +95,12 @@ class Layout:
         return (*own, self.processing) if self.processing.exists() else own
 
     @property
+    def readable(self) -> tuple[Path, ...]:
+        """What it is told."""
+        given, told = self.config.parent, self.root / "config"
+        return (given, told) if told.exists() else (given,)
+
+    @property
     def pipe_state(self) -> Path:
         return self.root / "pipe_state"
 

@@ -63,6 +63,19 @@ def test_what_a_program_leaves_in_a_folders_place_is_not_followed(launcher: Loca
     assert not directory.exists() and Path("/etc/hosts").exists()
 
 
+def test_no_mode_is_changed_along_a_link_that_a_program_left(launcher: Local, walled: Sandbox, tmp_path: Path) -> None:
+    """It may write into channels that bring code, and is handed its folders again where its host was lost."""
+    secret, directory = tmp_path / "secret", launcher.make()
+    secret.touch(mode=0o600)
+    for folder in ("input/data/code", "config"):
+        (directory / "opt_ml" / folder).mkdir()
+        (directory / "opt_ml" / folder / "link").symlink_to(secret)
+        (directory / "opt_ml" / folder / "file").touch(mode=0o600)
+    walled.hand_over(directory, Program(module="m", arguments=(), scratch_channels=("code",)))
+    assert secret.stat().st_mode & 0o777 == 0o600
+    assert (directory / "opt_ml" / "config" / "file").stat().st_mode & 0o777 == 0o444
+
+
 def test_folders_without_end_are_neither_packed_nor_left(launcher: Local, walled: Sandbox, tmp_path: Path) -> None:
     directory = launcher.make()
     launcher.start(directory, Program(module="leave_a_well", arguments=()))

@@ -148,8 +148,11 @@ class Sandbox:
         Raises Unfit where an earlier run left a link in a folder's place.
         """
         layout = Layout(directory / "opt_ml")
-        for path in _all_below(layout.root / "input"):
-            path.chmod(0o755 if path.is_dir() else 0o444)
+        for folder in layout.readable:
+            for path in _all_below(within(directory, folder)):
+                # An earlier run may have left links where it could write, and a mode is changed along them.
+                if not path.is_symlink():
+                    path.chmod(0o755 if path.is_dir() else 0o444)
         scratch = [within(directory, layout.channel(channel)) for channel in program.scratch_channels]
         for folder in layout.writable:
             within(directory, folder).mkdir(exist_ok=True)
