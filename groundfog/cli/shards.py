@@ -71,9 +71,12 @@ def format_of(name: str) -> Format:
 
 
 def listed(s3: Any, place: Place) -> list[tuple[str, int]]:
-    """Keys and sizes, in the order of the keys."""
+    """Keys and sizes, in the order of the keys. Raises Unshardable where there is no such bucket."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=place.prefix)
-    found = [(entry["Key"], entry["Size"]) for page in pages for entry in page.get("Contents", ())]
+    try:
+        found = [(entry["Key"], entry["Size"]) for page in pages for entry in page.get("Contents", ())]
+    except s3.exceptions.NoSuchBucket:
+        raise Unshardable(f"there is no bucket {place.bucket}") from None
     return [(key, size) for key, size in found if not (key.endswith("/") and size == 0)]
 
 
@@ -90,6 +93,8 @@ def balanced(sizes: Sequence[int], shards: int) -> list[int]:
 def deal_objects(s3: Any, source: Place, shards: Sequence[Shard]) -> None:
     """Copied inside S3; none of the bytes comes here. Raises Unshardable."""
     found = listed(s3, source)
+    if not found:
+        raise Unshardable(f"{source} holds nothing: no key begins so")
     if len(found) < len(shards):
         raise Unshardable(
             f"{source} holds {len(found)} objects, and {len(shards)} shards want at least one each: say what records "

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundfog.cli import main
-from groundfog.cli.shards import Place, Unshardable, balanced
+from groundfog.cli.shards import Place, Unshardable, balanced, listed
 from groundfog.opt_ml.records import framed, recordio, tfrecord, tfrecords
 
 CRC = anycrc.Model("CRC32C").calc
@@ -100,7 +100,7 @@ def test_binary_records_stay_what_they_are_even_if_large(server, s3, prefix, rec
         ),
         ({"a": b"1"}, ("--shards", "21"), "Invalid value for '--shards': 21 is not in the range 1<=x<=20."),
         ({"a": b"1"}, ("--shards", "1", "--hosts", "2"), "--hosts needs --records"),
-        ({}, ("--shards", "1"), "holds 0 objects"),
+        ({}, ("--shards", "1"), "holds nothing: no key begins so"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_leaves_nothing(server, s3, prefix, bodies, options, text):
@@ -115,6 +115,8 @@ def test_what_lies_there_already_is_not_mixed_in(server, s3, prefix):
     put(s3, f"{prefix}/out/train_0", old=b"1")
     assert "holds objects already" in shard(server, f"{prefix}/in/", f"{prefix}/out", "--shards", "1")
     assert "lies below" in shard(server, f"{prefix}/", f"{prefix}/new", "--shards", "1")
+    with pytest.raises(Unshardable, match="there is no bucket nowhere"):
+        listed(s3, Place.read("s3://nowhere/in"))
     with pytest.raises(Unshardable, match="file:///in is no s3://bucket/prefix"):
         Place.read("file:///in")
 
