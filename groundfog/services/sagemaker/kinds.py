@@ -99,12 +99,6 @@ class Kind:
 class JobKind(Kind):
     lowers: bool = False
 
-    def find_named(self, engine: Engine, request: Parameters) -> Resource:
-        try:
-            return engine.resources.find(self.kind, request[self.member])
-        except Missing:
-            raise Invalid("Requested resource not found.") from None
-
     def stop(self, job: Resource, stop: Callable[[str], None]) -> None:
         """`stop` raises Busy for one that ends or has ended."""
         try:
@@ -117,6 +111,9 @@ class JobKind(Kind):
         if job.status not in _ENDED:
             raise Refusal("ResourceInUse", f"The {self.noun} {self.arn(caller, job.name)} is in status {job.status}.")
         engine.resources.delete(self.kind, job.name)
+
+    def missing(self, caller: Caller, name: str) -> Refusal:
+        return Invalid("Requested resource not found.")
 
     def taken(self, caller: Caller, name: str) -> Refusal:
         return Refusal(

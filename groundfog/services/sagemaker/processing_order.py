@@ -14,7 +14,7 @@ from groundfog.engine.mirrors import Mirror
 from groundfog.engine.resources import Document
 from groundfog.services.sagemaker import instances, processing_program, roles
 from groundfog.services.sagemaker.kinds import PROCESSING_JOB, Invalid, Unwritten
-from groundfog.services.sagemaker.training_channels import bucket_and_key, none_found
+from groundfog.services.sagemaker.training_channels import bucket_and_folder, bucket_and_key, none_found
 from groundfog.wire.caller import Caller, Parameters
 
 LONGEST_SECONDS = 86400
@@ -30,7 +30,6 @@ _OF_INPUTS = {"S3InputMode": "File", "S3DataDistributionType": "FullyReplicated"
 def check(engine: Engine, request: Parameters) -> None:
     _check_inputs(request)
     _check_outputs(request)
-    processing_program.running(engine, request)
     cluster = request["ProcessingResources"]["ClusterConfig"]
     Unwritten.refuse(cluster, ("InstancePreferences",), "ClusterConfig")
     for member in ("InstanceType", "InstanceCount"):
@@ -55,7 +54,7 @@ def told(request: Parameters) -> Document:
 
 
 def order(engine: Engine, caller: Caller, notes: Document, name: str) -> Job:
-    """Of a request as it is told."""
+    """Of a request that was checked, as it is told. Raises ValidationException for what cannot be run here."""
     what = processing_program.running(engine, notes)
     cluster = notes["ProcessingResources"]["ClusterConfig"]
     role = {"RoleArn": notes["RoleArn"], **notes.get("NetworkConfig", {})}
@@ -161,10 +160,10 @@ def _channel(given: Document, notes: Document, caller: Caller) -> Channel:
 
 def _mirror(given: Document) -> Mirror:
     target = given["S3Output"]
-    bucket, prefix = bucket_and_key(target["S3Uri"])
+    bucket, folder = bucket_and_folder(target["S3Uri"])
     return Mirror(
         path=_path(target),
         bucket=bucket,
-        prefix=f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else "",
+        prefix=folder,
         at_end=target["S3UploadMode"] == "EndOfJob",
     )

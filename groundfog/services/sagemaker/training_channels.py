@@ -128,6 +128,13 @@ def input_data_config(given: Document) -> dict[str, Any]:
     }
 
 
+def bucket_and_folder(uri: str) -> tuple[str, str]:
+    """The bucket, and what the keys of all that lies there begin with: nothing, or a `/` at its end."""
+    bucket, key = bucket_and_key(uri)
+    folder = key.rstrip("/")
+    return bucket, f"{folder}/" if folder else ""
+
+
 def bucket_and_key(uri: str) -> tuple[str, str]:
     scheme, _, rest = uri.partition("://")
     if scheme == "https":

@@ -5,7 +5,7 @@ from groundfog.engine.mirrors import Mirror
 from groundfog.engine.mirrors import check as check_path
 from groundfog.engine.resources import Document
 from groundfog.services.sagemaker.kinds import Invalid
-from groundfog.services.sagemaker.training_channels import bucket_and_key
+from groundfog.services.sagemaker.training_channels import bucket_and_folder
 from groundfog.wire.caller import Parameters
 
 _CHECKPOINTS, _TENSORBOARD = "/opt/ml/checkpoints", "/opt/ml/output/tensorboard"
@@ -21,12 +21,12 @@ def check(request: Parameters) -> None:
 def mirrors(request: Parameters, name: str) -> tuple[Mirror, ...]:
     found = []
     if given := request.get("CheckpointConfig"):
-        bucket, prefix = bucket_and_key(given["S3Uri"])
-        found.append(Mirror(path=_path(given, _CHECKPOINTS), bucket=bucket, prefix=_folder(prefix), fetched=True))
+        bucket, folder = bucket_and_folder(given["S3Uri"])
+        found.append(Mirror(path=_path(given, _CHECKPOINTS), bucket=bucket, prefix=folder, fetched=True))
     if given := request.get("TensorBoardOutputConfig"):
-        bucket, prefix = bucket_and_key(given["S3OutputPath"])
+        bucket, folder = bucket_and_folder(given["S3OutputPath"])
         # https://sagemaker.readthedocs.io: where latest_job_tensorboard_artifacts_path() looks for them.
-        prefix = _folder(f"{_folder(prefix)}{name}/tensorboard-output")
+        prefix = f"{folder}{name}/tensorboard-output/"
         found.append(Mirror(path=_path(given, _TENSORBOARD), bucket=bucket, prefix=prefix, grows=True))
     return tuple(found)
 
@@ -50,7 +50,3 @@ def _check_path(member: str, path: str) -> None:
 
 def _path(given: Document, default: str) -> str:
     return (given.get("LocalPath") or default).rstrip("/") or "/"
-
-
-def _folder(prefix: str) -> str:
-    return f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else ""
