@@ -160,17 +160,22 @@ static void multiply(long M, long N, long K, Left a, const float* packed, float*
     }
 }
 
-// B [K, N] into panels [N / PANEL, units of K, PANEL], zeros where the last one has no columns.
+// B [K, N] into panels [N / PANEL, units of K, PANEL], zeros where the last one has no columns. It is read a few rows at
+// a time, each along its length: down a panel's column every read would be of another page.
 template <class Number>
 static const float* pack(long K, long N, const float* b, long pitch, Units& memory) {
+    constexpr long TOGETHER = 8;
+    const long length = units<Number>(K);
     float* made = memory.of(packed_size<Number>(K, N));
-    for (long n = 0, at = 0; n < N; n += PANEL)
-        for (long k = 0; k < K; k += Number::PER_UNIT, at += PANEL)
-            for (long v = 0; v < PANEL; v += LANES) {
-                const float* first = b + k * pitch + n + v;
-                const Floats second = k + 1 < K ? load_up_to<LANES>(first + pitch, N - n - v) : Floats{};
-                store(made + at + v, Number::unite(load_up_to<LANES>(first, N - n - v), second));
-            }
+    for (long from = 0; from < length; from += TOGETHER)
+        for (long n = 0; n < N; n += PANEL)
+            for (long u = from; u < std::min(from + TOGETHER, length); u++)
+                for (long v = 0; v < PANEL; v += LANES) {
+                    const long k = u * Number::PER_UNIT;
+                    const float* first = b + k * pitch + n + v;
+                    const Floats second = k + 1 < K ? load_up_to<LANES>(first + pitch, N - n - v) : Floats{};
+                    store(made + n * length + u * PANEL + v, Number::unite(load_up_to<LANES>(first, N - n - v), second));
+                }
     return made;
 }
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..hyperparameters import Hyperparameters
 
@@ -23,9 +23,9 @@ def make_optimizer(parameters: Iterable[nn.Parameter], options: Hyperparameters)
 def clip(parameters: Iterable[nn.Parameter], most: float) -> None:
     """No component of a gradient above `most` or below its negative; a negative `most` clips nothing."""
     if most >= 0:
-        gradients: list[Tensor] = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        torch._foreach_clamp_max_(gradients, most)
-        torch._foreach_clamp_min_(gradients, -most)
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.clamp_(-most, most)
 
 
 class Schedule:

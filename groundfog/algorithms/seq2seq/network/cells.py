@@ -15,10 +15,22 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from ..kernels.training import Linear, LSTMByKernels, can_learn_by_kernels
+from ..kernels.training import Dropout, Linear, LSTMByKernels, can_learn_by_kernels
 
 State = tuple[Tensor, ...]
 """LSTM: output and cell. GRU: output. Each [R, H]."""
+
+
+def rows_of(embedding: nn.Embedding, dropout: Dropout, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """What the first layer is told of ids [T, B]: rows [R, I], and which of them stands at each place [T, B].
+
+    A token has one row however often it occurs, so that it is projected once; with dropout each place has its own.
+    """
+    if (dropout.training and dropout.p) or ids.device.type != "cpu":
+        rows = dropout(embedding(ids)).flatten(0, 1)
+        return rows, torch.arange(len(rows), device=ids.device).view_as(ids)
+    tokens, numbers = torch.unique(ids, return_inverse=True)
+    return embedding(tokens), numbers
 
 
 class LSTMCell(nn.Module):

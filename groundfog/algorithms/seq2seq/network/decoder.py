@@ -37,7 +37,7 @@ from ..kernels.training import (
     can_learn_by_kernels,
 )
 from .attention import ATTENTIONS, MLP, Bilinear, Dot, mask_of
-from .cells import CELLS, STATES, LSTMCell, State
+from .cells import CELLS, STATES, LSTMCell, State, rows_of
 from .encoder import Encoded
 from .unrolled import Unrolled
 
@@ -124,13 +124,8 @@ class Decoder(nn.Module):
 
     def _projected(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """The tokens' part of the first cell's gates [R, G], and which row is that of each input [T, B]."""
-        project: Callable[[Tensor], Tensor] = self.cells[0].project  # type: ignore[assignment]
-        dropping = self.training and self.dropout.p > 0
-        if dropping or self.embedding.num_embeddings >= inputs.numel():
-            rows = project(self.dropout(self.embedding(inputs))).flatten(0, 1)
-            return rows, torch.arange(len(rows), device=rows.device).view_as(inputs)
-        # Each token of a small vocabulary once instead of at all its places.
-        return project(self.embedding.weight), inputs
+        rows, numbers = rows_of(self.embedding, self.dropout, inputs)
+        return self.cells[0].project(rows), numbers  # type: ignore[operator]
 
     def _step_by_step(self, rows: Tensor, numbers: Tensor, memory: Memory, state: DecoderState) -> Tensor:
         """h~ of every step [T, B, H]."""

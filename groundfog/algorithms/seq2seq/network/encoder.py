@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from ..data.batching import Source
 from ..hyperparameters import Hyperparameters
 from ..kernels.training import Dropout, LinearByKernels, LSTMByKernels, can_learn_by_kernels
-from .cells import lstm_step
+from .cells import lstm_step, rows_of
 
 LAYERS = {"lstm": nn.LSTM, "gru": nn.GRU}
 
@@ -58,19 +58,21 @@ class Encoder(nn.Module):
         self.first_residual = options.rnn_first_residual_layer if options.rnn_residual_connections else None
 
     def forward(self, source: Source) -> Encoded:
-        states = self.dropout(self.embedding(source.ids))  # [S, B, E]
+        rows, numbers = rows_of(self.embedding, self.dropout, source.ids)
+        states = functional.embedding(numbers, rows)  # [S, B, E]
         if source.ragged:
             states = states * real(source).unsqueeze(2)
         last: tuple[Tensor, ...] = ()
         for number, layer in enumerate(self.layers, start=1):
             before = states
-            from_table = number == 1 and self._suits_a_table(source)
             if isinstance(layer, nn.LSTM) and can_learn_by_kernels(states):
-                rows = self.embedding.weight if from_table else states.flatten(0, 1)
-                numbers = source.ids if from_table else torch.arange(len(rows)).view_as(source.ids)
+                if number > 1:
+                    rows, numbers = states.flatten(0, 1), torch.arange(source.ids.numel()).view_as(source.ids)
                 states, last = _run_by_kernels(layer, rows, numbers, source, self.rounds)
+            elif number == 1 and self._suits_a_table(source):
+                states, last = self._both_ways(source)
             else:
-                states, last = self._both_ways(source) if from_table else _run(layer, states, source)
+                states, last = _run(layer, states, source)
             if self.first_residual is not None and number >= self.first_residual and before.shape == states.shape:
                 states = states + before
             states = self.hidden_dropout(states)
