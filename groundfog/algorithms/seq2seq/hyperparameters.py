@@ -150,6 +150,9 @@ class Hyperparameters:
     length_penalty_alpha: float = real(
         1.0, "search divides a target's log probability by its length to this power", least=0
     )
+    beam_threshold: float = real(
+        4.0, "search gives up a target whose log probability is so much below the best one's; 0: none", least=0
+    )
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Hyperparameters":

@@ -81,11 +81,12 @@ class Predictor:
     def predict(self, requests: list[Request]) -> list[Translation]:
         """One translation for each request, in order."""
         narrowest = self._model.hyperparameters.beam_size
-        widths = [max(narrowest, request.n_best) for request in requests]
+        kinds = [(max(narrowest, request.n_best), request.n_best > 1) for request in requests]
         found: dict[int, Translation] = {}
-        # A wider beam may find another target, so nobody is searched with a wider one than they asked for.
-        for width in set(widths):
-            places = [place for place, each in enumerate(widths) if each == width]
+        # A wider beam may find another target, and so may one that gives up none for the n best's sake: nobody is
+        # searched with either who did not ask for it.
+        for kind in set(kinds):
+            places = [place for place, each in enumerate(kinds) if each == kind]
             found |= zip(places, self._translate([requests[place] for place in places]), strict=True)
         return [found[place] for place in range(len(requests))]
 

@@ -97,6 +97,7 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "warmup_num_batches": (3, {}),
     "average_checkpoints": (2, {}),
     "length_penalty_alpha": (0.5, {}),
+    "beam_threshold": (0.001, {"weight_init_scale": 9.0}),
 }
 
 ELSEWHERE = {

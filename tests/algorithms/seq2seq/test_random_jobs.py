@@ -97,6 +97,7 @@ TABLE: dict[str, Draw] = {
     "average_checkpoints": among(1, 1, 3),
     "shuffle_window": among(1, 7, 1_000_000),
     "length_penalty_alpha": among(0.0, 1.0, 2.5),
+    "beam_threshold": among(0.0, 0.5, 4.0),
 }
 
 

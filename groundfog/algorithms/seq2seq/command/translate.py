@@ -39,6 +39,7 @@ WINDOW = 512
     "--nbest", type=click.IntRange(min=1), help="So many answers to each line: line number, score and answer."
 )
 @click.option("--length-penalty", type=click.FloatRange(min=0), help="[default: the model's length_penalty_alpha]")
+@click.option("--beam-threshold", type=click.FloatRange(min=0), help="[default: the model's beam_threshold]")
 @click.option("--minimum-bayes-risk", is_flag=True, help="Answer what differs least from all likely answers.")
 @click.option("--constrain", type=asking.FILE, help="A file of the answers that may be given, one on a line.")
 @click.option("--json", "as_json", is_flag=True, help="An object for each line: source, target, score, nbest.")
@@ -77,6 +78,7 @@ def _options(
     beam: int | None,
     nbest: int | None,
     length_penalty: float | None,
+    beam_threshold: float | None,
     minimum_bayes_risk: bool,
     constrain: Path | None,
     as_json: bool,
@@ -89,6 +91,7 @@ def _options(
         "beam_size": beam,
         "nbest": nbest,
         "length_penalty_alpha": length_penalty,
+        "beam_threshold": beam_threshold,
         "minimum_bayes_risk": edit_distance if minimum_bayes_risk else None,
         "constraint": None if constrain is None else _lexicon(constrain, translator),
         "attention": attention,

@@ -16,7 +16,7 @@ extern "C" {
 
 struct Wanted {
     int64_t width, longest, nbest, attention;
-    double alpha;
+    double alpha, threshold;
 };
 
 // Of all sources in turn, the hypotheses of each, the best first.
@@ -151,10 +151,13 @@ class Search {
         });
     }
 
-    // The continuations take the places of what they continue.
+    // The continuations take the places of what they continue, without those that fall behind the best by too much.
     void settle(Beam& beam) {
         beam.alive.clear();
+        const auto best = std::find_if(beam.best.begin(), beam.best.end(), [](const Node& node) { return node.token != END; });
+        const float least = best == beam.best.end() ? NEVER : best->total - static_cast<float>(wanted.threshold);
         for (const Node& node : beam.best) {
+            if (node.token != END && node.total < least) continue;
             beam.alive.push_back(beam.nodes.size());
             beam.nodes.push_back(node);
         }

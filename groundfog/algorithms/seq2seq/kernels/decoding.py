@@ -107,7 +107,7 @@ class Compiled:
         ids = np.concatenate([np.asarray(source, np.int32) for source in sources])
         if ids.min() < 0 or ids.max() >= self._source_tokens:
             raise IndexError("a source has an id outside of its vocabulary")
-        asked = _Wanted(wanted.width, wanted.longest, wanted.nbest, wanted.attention, wanted.alpha)
+        asked = _Wanted(wanted.width, wanted.longest, wanted.nbest, wanted.attention, wanted.alpha, wanted.threshold)
         found = self._search(
             *(ctypes.byref(self._network), ctypes.byref(asked), c_void_p(ids.ctypes.data)),
             *(c_void_p(lengths.ctypes.data), c_int64(len(lengths))),
@@ -261,7 +261,10 @@ class _Network(ctypes.Structure):
 
 
 class _Wanted(ctypes.Structure):
-    _fields_ = (*((name, c_int64) for name in ("width", "longest", "nbest", "attention")), ("alpha", c_double))
+    _fields_ = (
+        *((name, c_int64) for name in ("width", "longest", "nbest", "attention")),
+        *((name, c_double) for name in ("alpha", "threshold")),
+    )
 
 
 class _Found(ctypes.Structure):

@@ -278,6 +278,7 @@ class Training:
             width=options.beam_size,
             longest=options.max_seq_len_target,
             alpha=options.length_penalty_alpha,
+            threshold=options.beam_threshold or math.inf,
         )
         self.network.train()
         return [self._text(hypothesis.ids) for hypothesis in found]

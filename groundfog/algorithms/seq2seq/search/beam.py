@@ -9,9 +9,13 @@ In the end they are ranked by
 since each further token costs probability, and long targets would lose for their length alone (Wu et al. 2016, section
 7, with Sockeye's simpler denominator). Alpha 1 is the mean, Sockeye's default and ours; alpha 0 is the sum.
 
+With a threshold, what is by more than that less probable than the best unfinished hypothesis of its source is given up
+before the beam is full of better ones (Freitag and Al-Onaizan 2017, "absolute threshold pruning").
+
 Letters: B sources still searched   K width of the beam   R = B * K   V vocabulary   S source positions   t steps so far
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self, TypeVar
@@ -77,6 +81,8 @@ class Search:
     alpha: float = 1.0
     nbest: int = 1
     """How many hypotheses of each source, at most `width`."""
+    threshold: float = math.inf
+    """Of log probabilities."""
     attention: bool = False
     allowed: Allowed | None = None
 
@@ -132,6 +138,7 @@ def search(speaker: Speaker[Any, Any], source: Source, wanted: Search) -> list[H
     for spoken in range(wanted.longest + 1):
         last = spoken == wanted.longest
         beams = _continue(speaker, beams, tokens, wanted.allowed, last)
+        beams = _without_hopeless(beams, wanted.threshold)
         done = torch.ones_like(beams.places, dtype=torch.bool) if last else _done(beams, wanted)
         if done.any():
             _collect(found, beams.select(done.nonzero().squeeze(1)), wanted)
@@ -192,6 +199,12 @@ def _continue(speaker: Speaker[Any, Any], beams: _Beams, tokens: Tensor, allowed
     return replace(beams, state=state.select(rows), totals=best, said=said, looked=looked)
 
 
+def _without_hopeless(beams: _Beams, threshold: float) -> _Beams:
+    unfinished = torch.where(beams.finished, -torch.inf, beams.totals)
+    hopeless = unfinished < unfinished.amax(1, keepdim=True) - threshold
+    return replace(beams, totals=beams.totals.masked_fill(hopeless & ~beams.finished, -torch.inf))
+
+
 def _done(beams: _Beams, wanted: Search) -> Tensor:
     """[B]: nothing better can come. Log probabilities only fall, so that the longest target at today's is the bound."""
     finished = beams.finished
@@ -241,15 +254,18 @@ def search_all(
     longest: int,
     alpha: float = 1.0,
     nbest: int = 1,
+    threshold: float = math.inf,
     attention: bool = False,
     allowed: Allowed | None = None,
 ) -> list[Hypothesis]:
     """`search` over any number of sources, those of about one length together; an empty source has an empty target.
 
+    A threshold is for who wants the best target only: with `nbest` above 1 none is given up.
+
     The usual network alone, without constraints, is searched with by compiled steps, where there is a compiler.
     """
     found = [Hypothesis([], 0.0, 0.0, np.zeros((0, 0), np.float32) if attention else None) for _ in sources]
-    wanted = Search(max(width, nbest), longest, alpha, nbest, attention)
+    wanted = Search(max(width, nbest), longest, alpha, nbest, threshold if nbest == 1 else math.inf, attention)
     order = sorted(
         (place for place, source in enumerate(sources) if len(source)), key=lambda place: len(sources[place])
     )

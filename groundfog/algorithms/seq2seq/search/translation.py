@@ -73,6 +73,7 @@ class Translator(ABC):
         beam_size: int | None = None,
         nbest: int | None = None,
         length_penalty_alpha: float | None = None,
+        beam_threshold: float | None = None,
         minimum_bayes_risk: Loss | None = None,
         constraint: Constraint | Sequence[Constraint | None] | None = None,
         attention: bool = False,
@@ -81,7 +82,7 @@ class Translator(ABC):
 
         Tokens that the vocabulary lacks are read as <unk>; sentences are cut off after max_seq_len_source tokens.
 
-        :param beam_size: instead of the hyperparameter; so is `length_penalty_alpha`.
+        :param beam_size: instead of the hyperparameter; so are `length_penalty_alpha` and `beam_threshold`.
         :param nbest: so many `alternatives` of each, or as many as there are; a narrower beam is widened to it.
         :param minimum_bayes_risk: say not the most probable target, but of the n best the one with the least expected
             loss (`edit_distance`, `differing(...)`, or any function of two lists of tokens).
@@ -93,8 +94,10 @@ class Translator(ABC):
         options, (source_vocabulary, target_vocabulary) = self.hyperparameters, self.vocabularies
         width = options.beam_size if beam_size is None else beam_size
         alpha = options.length_penalty_alpha if length_penalty_alpha is None else length_penalty_alpha
-        if width < 1 or (nbest is not None and nbest < 1) or not 0 <= alpha < math.inf:
-            raise InputFault("beam_size and nbest have to be at least 1, length_penalty_alpha a number of at least 0")
+        threshold = options.beam_threshold if beam_threshold is None else beam_threshold
+        if width < 1 or (nbest is not None and nbest < 1) or not (0 <= alpha < math.inf and threshold >= 0):
+            numbers = "length_penalty_alpha and beam_threshold numbers of at least 0"
+            raise InputFault(f"beam_size and nbest have to be at least 1, {numbers}")
         longest = options.max_seq_len_target
         constraints = [
             None if each is None else following(each, target_vocabulary, self.tokenizers.target, longest)
@@ -107,6 +110,7 @@ class Translator(ABC):
             width=width,
             longest=longest,
             alpha=alpha,
+            threshold=threshold or math.inf,
             nbest=nbest or (width if minimum_bayes_risk else 1),
             attention=attention,
             allowed=constraints if any(constraints) else None,

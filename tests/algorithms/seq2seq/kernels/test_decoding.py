@@ -1,5 +1,6 @@
 """Search in compiled steps: against the same search in PyTorch, and against itself."""
 
+import math
 import random
 import re
 import subprocess
@@ -83,12 +84,23 @@ def assert_same(found: Hypothesis, expected: Hypothesis) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(OPTIONS, SOURCES, st.integers(5, 40), st.integers(1, 6), st.integers(0, 12), st.sampled_from([0.0, 0.6, 1.0]))
+@given(
+    *(OPTIONS, SOURCES, st.integers(5, 40), st.integers(1, 6), st.integers(0, 12), st.sampled_from([0.0, 0.6, 1.0])),
+    st.sampled_from([math.inf, 0.0, 0.3, 2.0]),
+)
 def test_it_finds_what_the_search_in_pytorch_finds(
-    options: dict[str, Any], sources: list[list[int]], tokens: int, width: int, longest: int, alpha: float
+    options: dict[str, Any],
+    sources: list[list[int]],
+    tokens: int,
+    width: int,
+    longest: int,
+    alpha: float,
+    threshold: float,
 ) -> None:
     network = network_of(options, tokens)
-    wanted = {"width": width, "longest": longest, "alpha": alpha, "nbest": 1 + width // 2, "attention": True}
+    nbest = 1 + width // 2 if threshold == math.inf else 1
+    wanted = {"width": width, "longest": longest, "alpha": alpha, "nbest": nbest, "threshold": threshold}
+    wanted["attention"] = True
     assert decoding.of(network) is not None
     for found, expected in zip(
         search_all(network, sources, **wanted), in_pytorch(network, sources, **wanted), strict=True

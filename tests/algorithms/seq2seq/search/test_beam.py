@@ -167,3 +167,35 @@ def test_the_learnt_model_beams_at_least_as_well_as_greedily(
     sources = [source for source, _ in held_out]
     greedy, beam = (reverser.translate(sources, beam_size=width) for width in (1, 5))
     assert sum(each.score for each in beam) >= sum(each.score for each in greedy) - 1e-4
+
+
+def test_with_a_threshold_what_is_far_behind_is_given_up() -> None:
+    found = {
+        threshold: [
+            each.score
+            for seed in range(12)
+            for each in search_all(tiny(seed), SOURCES, width=4, longest=7, threshold=threshold)
+        ]
+        for threshold in (0.0, 0.3, 50.0, math.inf)
+    }
+    assert found[50.0] == found[math.inf]
+    # With none within the threshold the best unfinished hypothesis goes on alone.
+    assert sum(found[0.0]) < sum(found[0.3]) < sum(found[math.inf])
+
+
+def test_for_several_answers_none_is_given_up() -> None:
+    without, within = (
+        search_all(tiny(2), SOURCES, width=4, longest=7, nbest=4, threshold=threshold) for threshold in (math.inf, 0.0)
+    )
+    assert within == without
+
+
+def test_what_is_finished_gives_up_nobody() -> None:
+    """Since a short target is more probable than a longer one that is better by the mean of a token."""
+    for seed in range(12):
+        for alone, found in zip(
+            search_all(tiny(seed), SOURCES, width=1, longest=7),
+            search_all(tiny(seed), SOURCES, width=4, longest=7, threshold=0.0),
+            strict=True,
+        ):
+            assert found.score >= alone.score - 1e-6

@@ -82,6 +82,7 @@ def test_without_a_number_the_candidates_are_the_beam_and_stay_untold(untrained:
 
 
 def test_options_out_of_their_range_are_refused(untrained: Make) -> None:
-    for wrong in ({"nbest": 0}, {"beam_size": 0}, {"length_penalty_alpha": -1}, {"length_penalty_alpha": math.nan}):
+    not_alphas = ({"length_penalty_alpha": -1}, {"length_penalty_alpha": math.nan})
+    for wrong in ({"nbest": 0}, {"beam_size": 0}, *not_alphas, {"beam_threshold": -1}, {"beam_threshold": math.nan}):
         with pytest.raises(InputFault, match="at least"):
             untrained().translate(SENTENCES, **wrong)

@@ -30,6 +30,7 @@ def told(translation: Translation) -> list[tuple[str, object]]:
             "beam_size": st.integers(1, 6),
             "nbest": st.integers(1, 8),
             "length_penalty_alpha": st.sampled_from([0, 0.6, 1, 2]),
+            "beam_threshold": st.sampled_from([0, 0.05, 4]),
             "minimum_bayes_risk": st.just(edit_distance),
             "constraint": st.just(Lexicon(["x", "x y", "z z z", "y x z", ""])),
         },
