@@ -13,7 +13,7 @@ from groundfog.algorithms.seq2seq.__main__ import HostedPredictor, load
 from groundfog.algorithms.seq2seq.data.record_pb2 import Record  # type: ignore[attr-defined]
 from groundfog.algorithms.seq2seq.data.recordio import frame, read_payloads, write_pairs
 from groundfog.algorithms.seq2seq.data.tokenizer import Tokenizers
-from groundfog.algorithms.seq2seq.serve import Predictor
+from groundfog.algorithms.seq2seq.serve import Predictor, Request
 from groundfog.opt_ml.serve import Refused
 
 JSON, LINES, RECORDIO = "application/json", "application/jsonlines", "application/x-recordio-protobuf"
@@ -90,6 +90,18 @@ def test_the_best_targets_and_their_scores_come_where_they_are_asked_for(
             [each.score for each in expected.alternatives], abs=1e-5
         )
         assert answered["n_best"][0]["target"] == answered["target"]
+
+
+def test_nobody_is_searched_otherwise_for_a_neighbour_who_wants_several_targets(
+    untrained: Callable[..., Seq2Seq],
+) -> None:
+    predictor = Predictor(untrained(4, weight_init_scale=9.0, beam_threshold=0.001))
+    for source in (["a"], ["b", "c"], ["c", "c", "a"], ["d", "a", "b", "b"]):
+        plain, several = Request(source), Request(source, n_best=5)
+        (alone,) = predictor.predict([plain])
+        (beside, neighbour) = predictor.predict([plain, several])
+        assert (beside.tokens, beside.score) == (alone.tokens, alone.score)
+        assert len(neighbour.alternatives) > 1
 
 
 def test_a_model_of_raw_text_is_asked_and_answers_in_raw_text(untrained: Callable[..., Seq2Seq]) -> None:
