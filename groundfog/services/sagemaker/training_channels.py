@@ -137,7 +137,7 @@ def bucket_and_folder(uri: str) -> tuple[str, str]:
 
 def bucket_and_key(uri: str) -> tuple[str, str]:
     scheme, _, rest = uri.partition("://")
-    if scheme == "https":
+    if scheme != "s3":
         raise Invalid(f"{uri}: give it as s3://bucket/key.")
     bucket, _, key = rest.partition("/")
     return bucket, key

@@ -10,7 +10,8 @@ from groundfog.engine.transforms import Progress, Transform, progress_of
 from groundfog.engine.transforms.paths import path
 from groundfog.engine.transforms.processing import is_csv, is_json
 from groundfog.services.sagemaker import images, roles
-from groundfog.services.sagemaker.kinds import MODEL, TRANSFORM_JOB, Kind, Unwritten
+from groundfog.services.sagemaker.kinds import MODEL, TRANSFORM_JOB, Invalid, Kind, Unwritten
+from groundfog.services.sagemaker.training_channels import bucket_and_key
 from groundfog.wire.caller import Caller, Parameters, Result
 from groundfog.wire.refusal import Refusal
 
@@ -91,7 +92,7 @@ def _check(request: Parameters) -> None:
         raise Unwritten("SplitType TFRecord")
     concurrent, size = request.get("MaxConcurrentTransforms", 1), request.get("MaxPayloadInMB", _PAYLOAD)
     if max(concurrent, 1) * size > _MOST_MEGABYTES:
-        raise _invalid(
+        raise Invalid(
             f"The value of MaxConcurrentTransforms * MaxPayloadInMB must not exceed {_MOST_MEGABYTES} MB; "
             f"it is {max(concurrent, 1)} * {size}."
         )
@@ -112,21 +113,21 @@ def _check_processing(request: Parameters) -> None:
         try:
             path(text)
         except Unfit as unfit:
-            raise _invalid(f"{name} of DataProcessing: {unfit}") from None
+            raise Invalid(f"{name} of DataProcessing: {unfit}") from None
     joins = processing.get("JoinSource", "None") == "Input"
     if not joins and set(filters.values()) == {"$"}:
         return
     content_type = request["TransformInput"].get("ContentType", "")
     if not (is_json(content_type) or is_csv(content_type)):
-        raise _invalid(
+        raise Invalid(
             "DataProcessing needs a ContentType of text/csv, application/json or application/jsonlines; "
             f"it is {content_type or 'not given'}."
         )
     split, assembled = request["TransformInput"].get("SplitType", "None"), _assembled(request)
     if split not in ("None", "Line") or (split == "Line") != (assembled == "Line"):
-        raise _invalid(f"DataProcessing needs SplitType and AssembleWith to be the same: {split} is not {assembled}.")
+        raise Invalid(f"DataProcessing needs SplitType and AssembleWith to be the same: {split} is not {assembled}.")
     if is_csv(content_type) and split == "None":
-        raise _invalid("DataProcessing of text/csv needs the SplitType Line and AssembleWith Line.")
+        raise Invalid("DataProcessing of text/csv needs the SplitType Line and AssembleWith Line.")
 
 
 def _assembled(request: Parameters) -> str:
@@ -134,15 +135,11 @@ def _assembled(request: Parameters) -> str:
     return assembled
 
 
-def _invalid(text: str) -> Refusal:
-    return Refusal("ValidationException", text)
-
-
 def _order(engine: Engine, caller: Caller, request: Parameters, name: str, model: Document) -> Transform:
     container, arn = images.Container.of(model), TRANSFORM_JOB.arn(caller, name)
     given, output = request["TransformInput"], request["TransformOutput"]
     processing, client = request.get("DataProcessing", {}), request.get("ModelClientConfig", {})
-    bucket, prefix = _bucket_and_key(output["S3OutputPath"])
+    bucket, prefix = bucket_and_key(output["S3OutputPath"])
     megabytes = request.get("MaxPayloadInMB", _PAYLOAD)
     return Transform(
         program=roles.under(container.server(engine, _environment(request, name, arn)), engine, caller, model),
@@ -185,7 +182,7 @@ def _environment(request: Parameters, name: str, arn: str) -> dict[str, str]:
 
 def _source(given: Document) -> Channel:
     source = given["DataSource"]["S3DataSource"]
-    bucket, prefix = _bucket_and_key(source["S3Uri"])
+    bucket, prefix = bucket_and_key(source["S3Uri"])
     return Channel(
         name="input",
         bucket=bucket,
@@ -195,14 +192,6 @@ def _source(given: Document) -> Channel:
         if_empty=f'No S3 objects found under S3 URL "{source["S3Uri"]}" given in input data source. Please ensure that '
         "the bucket exists and that objects exist under that S3 prefix.",
     )
-
-
-def _bucket_and_key(uri: str) -> tuple[str, str]:
-    scheme, _, rest = uri.partition("://")
-    if scheme != "s3":
-        raise _invalid(f"{uri}: give it as s3://bucket/key.")
-    bucket, _, key = rest.partition("/")
-    return bucket, key
 
 
 def _told(request: Parameters) -> dict[str, Any]:
