@@ -88,6 +88,17 @@ class Server:
             self.process.wait(timeout=20)
 
 
+def messages(logs: Any, group: str, prefix: str) -> list[list[str]]:
+    """What each stream says whose name begins so, in the order of the names; nothing as long as nobody has logged."""
+    try:
+        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=prefix)["logStreams"]
+    except logs.exceptions.ResourceNotFoundException:
+        return []
+    names = [stream["logStreamName"] for stream in streams]
+    pages = [logs.get_log_events(logGroupName=group, logStreamName=name, startFromHead=True) for name in names]
+    return [[event["message"] for event in page["events"]] for page in pages]
+
+
 def wait_until(true: Callable[[], Any], otherwise: str, seconds: float = 30.0) -> Any:
     """What `true` returns as soon as it is truthy; fails with `otherwise` when the time is over."""
     end = time.monotonic() + seconds

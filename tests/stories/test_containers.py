@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import fake_docker
 import pytest
-from served import Server, wait_until
+from served import Server, messages, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +54,7 @@ def train(client, name, image, **algorithm):
 
 
 def log(client, name, group="/aws/sagemaker/TrainingJobs"):
-    streams = client("logs").describe_log_streams(logGroupName=group, logStreamNamePrefix=name)["logStreams"]
-    stream = {"logGroupName": group, "logStreamName": streams[0]["logStreamName"]}
-    return [event["message"] for event in client("logs").get_log_events(**stream, startFromHead=True)["events"]]
+    return messages(client("logs"), group, name)[0]
 
 
 def test_an_image_trains_with_the_source_directory_in_it(client, folder):

@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from served import Server, wait_until
+from served import Server, messages, wait_until
 
 ROOT = Path(__file__).parents[2]
 GROUP = "/aws/sagemaker/TrainingJobs"
@@ -79,8 +79,4 @@ def run(server):
         return job if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped") else None
 
     job = wait_until(ended, "the job did not end", 1800)
-    stream = logs.describe_log_streams(logGroupName=GROUP, logStreamNamePrefix="horovod/algo-1-")["logStreams"][0]
-    events = logs.get_log_events(logGroupName=GROUP, logStreamName=stream["logStreamName"], startFromHead=True)[
-        "events"
-    ]
-    return job, [event["message"] for event in events]
+    return job, messages(logs, GROUP, "horovod/algo-1-")[0]

@@ -9,7 +9,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from served import Server, wait_until
+from served import Server, messages, wait_until
 
 HOSTILE = (Path(__file__).parents[1] / "engine" / "programs" / "hostile_program.py").read_text()
 GROUP = "/aws/sagemaker/TrainingJobs"
@@ -70,9 +70,8 @@ def run(server, name: str, script: str, **further):
     job = wait_until(end, f"{name} did not end", 90)
     if "not run without a sandbox" in job.get("FailureReason", ""):
         pytest.skip(job["FailureReason"])
-    (stream,) = logs.describe_log_streams(logGroupName=GROUP, logStreamNamePrefix=f"{name}/")["logStreams"]
-    events = logs.get_log_events(logGroupName=GROUP, logStreamName=stream["logStreamName"], startFromHead=True)
-    return job, [event["message"] for event in events["events"]]
+    (stream,) = messages(logs, GROUP, f"{name}/")
+    return job, stream
 
 
 def packed(name: str, text: str) -> bytes:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from served import Server, wait_until
+from served import Server, messages, wait_until
 
 from groundfog.engine.sandbox import Sandbox
 
@@ -75,16 +75,7 @@ def ended(server, name, seconds=120):
 
 
 def said(server, name, host):
-    logs = server.client("logs")
-    try:
-        streams = logs.describe_log_streams(logGroupName=GROUP, logStreamNamePrefix=f"{name}/algo-{host}-")
-    except logs.exceptions.ResourceNotFoundException:
-        return []
-    pages = [
-        logs.get_log_events(logGroupName=GROUP, logStreamName=stream["logStreamName"], startFromHead=True)["events"]
-        for stream in streams["logStreams"]
-    ]
-    return [event["message"] for page in pages for event in page]
+    return [line for stream in messages(server.client("logs"), GROUP, f"{name}/algo-{host}-") for line in stream]
 
 
 def model(server, name):

@@ -4,7 +4,7 @@ import json
 import random
 
 import pytest
-from served import wait_until
+from served import messages, wait_until
 from test_word_pronunciation import IMAGE, VOCABULARY, record
 
 BUCKET = "pipe-learning"
@@ -48,10 +48,8 @@ def learned(client, name: str, mode: str) -> list[str]:
 
     told = wait_until(end, f"{name} did not end", seconds=120)
     assert told["TrainingJobStatus"] == "Completed", told["FailureReason"]
-    group = "/aws/sagemaker/TrainingJobs"
-    (stream,) = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/")["logStreams"]
-    page = logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"], startFromHead=True)
-    return [event["message"] for event in page["events"] if event["message"].startswith("Checkpoint [")]
+    (stream,) = messages(logs, "/aws/sagemaker/TrainingJobs", f"{name}/")
+    return [line for line in stream if line.startswith("Checkpoint [")]
 
 
 def channel(name: str, mode: str):

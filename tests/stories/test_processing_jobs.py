@@ -8,7 +8,7 @@ import time
 
 import pytest
 from botocore.exceptions import ClientError
-from served import wait_until
+from served import messages, wait_until
 
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/python:3"
 ROLE = "arn:aws:iam::000000000000:role/groundfog"
@@ -94,12 +94,7 @@ def keys(s3, prefix):
 
 
 def said(client, name):
-    streams = client("logs").describe_log_streams(logGroupName=GROUP, logStreamNamePrefix=f"{name}/")["logStreams"]
-    pages = [
-        client("logs").get_log_events(logGroupName=GROUP, logStreamName=stream["logStreamName"], startFromHead=True)
-        for stream in streams
-    ]
-    return [event["message"] for page in pages for event in page["events"]]
+    return [line for stream in messages(client("logs"), GROUP, f"{name}/") for line in stream]
 
 
 SPLIT = """

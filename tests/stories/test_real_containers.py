@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from engines import ask, why_none
-from served import Server, wait_until
+from served import Server, messages, wait_until
 
 IMAGE = "localhost/groundfog-test-python:1"
 PYTHON = Path("/usr/bin/python3")
@@ -144,11 +144,7 @@ def ended(server: Server) -> tuple[str, str | None]:
 
 
 def logs(server: Server) -> list[list[str]]:
-    client = server.client("logs")
-    streams = client.describe_log_streams(logGroupName=GROUP, logStreamNamePrefix="real")["logStreams"]
-    names = sorted(stream["logStreamName"] for stream in streams)
-    got = [client.get_log_events(logGroupName=GROUP, logStreamName=name, startFromHead=True) for name in names]
-    return [[event["message"] for event in each["events"]] for each in got]
+    return messages(server.client("logs"), GROUP, "real")
 
 
 @pytest.mark.parametrize("isolated", [False, True])

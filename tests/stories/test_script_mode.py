@@ -9,7 +9,7 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 from package_index import Index, an_index, wheel
-from served import Server, wait_until
+from served import Server, messages, wait_until
 
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/python:3"
 BUCKET = "script-stories"
@@ -109,11 +109,8 @@ def model(client, name):
 
 def log(client, name):
     """Of all its runs: one that is begun again after the server has died has a stream of its own."""
-    group = "/aws/sagemaker/TrainingJobs"
-    streams = client("logs").describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/")["logStreams"]
-    names = [stream["logStreamName"] for stream in streams]
-    pages = [client("logs").get_log_events(logGroupName=group, logStreamName=one, startFromHead=True) for one in names]
-    return [event["message"] for page in pages for event in page["events"]]
+    streams = messages(client("logs"), "/aws/sagemaker/TrainingJobs", f"{name}/")
+    return [line for stream in streams for line in stream]
 
 
 SCRIPT = b"""

@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from served import wait_until
+from served import messages, wait_until
 
 HELD = str(Path(__file__).with_name("held_server.py"))
 ROLE = "arn:aws:iam::000000000000:role/groundfog"
@@ -58,18 +58,8 @@ def model(server, name: str) -> dict[str, str]:
 
 
 def said(server, name: str) -> list[str]:
-    logs, group = server.logs, "/aws/sagemaker/TrainingJobs"
-    try:
-        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/")["logStreams"]
-    except logs.exceptions.ResourceNotFoundException:
-        return []
-    return [
-        event["message"]
-        for stream in streams
-        for event in logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"], startFromHead=True)[
-            "events"
-        ]
-    ]
+    streams = messages(server.logs, "/aws/sagemaker/TrainingJobs", f"{name}/")
+    return [line for stream in streams for line in stream]
 
 
 @pytest.fixture
