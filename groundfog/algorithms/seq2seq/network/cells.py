@@ -27,10 +27,15 @@ def rows_of(embedding: nn.Embedding, dropout: Dropout, ids: Tensor) -> tuple[Ten
     A token has one row however often it occurs, so that it is projected once; with dropout each place has its own.
     """
     if (dropout.training and dropout.p) or ids.device.type != "cpu":
-        rows = dropout(embedding(ids)).flatten(0, 1)
-        return rows, torch.arange(len(rows), device=ids.device).view_as(ids)
+        return each_place(dropout(embedding(ids)))
     tokens, numbers = torch.unique(ids, return_inverse=True)
     return embedding(tokens), numbers
+
+
+def each_place(states: Tensor) -> tuple[Tensor, Tensor]:
+    """States [T, B, I] as rows, one for each place, and their numbers [T, B]."""
+    rows = states.flatten(0, 1)
+    return rows, torch.arange(len(rows), device=rows.device).view(states.shape[:2])
 
 
 class LSTMCell(nn.Module):
@@ -56,8 +61,7 @@ class LSTMCell(nn.Module):
         """All steps; inputs [T, R, I], fed [T, R, F] -> outputs [T, R, H]."""
         width = 0 if fed is None else fed.shape[2]
         if not width and can_learn_by_kernels(inputs):
-            rows = self.project(inputs).flatten(0, 1)
-            return self.run_rows(rows, torch.arange(len(rows)).view(inputs.shape[:2]), state)
+            return self.run_rows(*each_place(self.project(inputs)), state)
         of_fed, of_hidden = self.from_step.weight[:, :width], self.from_step.weight[:, width:]
         of_input = torch.cat([self.from_input.weight, of_fed], 1)
         weights = [_in_torchs_order(each) for each in (of_input, of_hidden, self.from_input.bias)]

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from ..data.batching import Source
 from ..hyperparameters import Hyperparameters
 from ..kernels.training import Dropout, LinearByKernels, LSTMByKernels, can_learn_by_kernels
-from .cells import lstm_step, rows_of
+from .cells import each_place, lstm_step, rows_of
 
 LAYERS = {"lstm": nn.LSTM, "gru": nn.GRU}
 
@@ -58,17 +58,16 @@ class Encoder(nn.Module):
         self.first_residual = options.rnn_first_residual_layer if options.rnn_residual_connections else None
 
     def forward(self, source: Source) -> Encoded:
-        rows, numbers = rows_of(self.embedding, self.dropout, source.ids)
-        states = functional.embedding(numbers, rows)  # [S, B, E]
+        states = self.dropout(self.embedding(source.ids))  # [S, B, E]
         if source.ragged:
             states = states * real(source).unsqueeze(2)
         last: tuple[Tensor, ...] = ()
         for number, layer in enumerate(self.layers, start=1):
             before = states
             if isinstance(layer, nn.LSTM) and can_learn_by_kernels(states):
-                if number > 1:
-                    rows, numbers = states.flatten(0, 1), torch.arange(source.ids.numel()).view_as(source.ids)
-                states, last = _run_by_kernels(layer, rows, numbers, source, self.rounds)
+                undropped = number == 1 and not self._dropping
+                rows = rows_of(self.embedding, self.dropout, source.ids) if undropped else each_place(states)
+                states, last = _run_by_kernels(layer, *rows, source, self.rounds)
             elif number == 1 and self._suits_a_table(source):
                 states, last = self._both_ways(source)
             else:
@@ -82,15 +81,18 @@ class Encoder(nn.Module):
         self._prepared = None
         return super().train(mode)
 
+    @property
+    def _dropping(self) -> bool:
+        return self.training and self.dropout.p > 0
+
     def _suits_a_table(self, source: Source) -> bool:
         """Whether it is less work to project each token of the vocabulary once than each place of the source.
 
         It is in search, where the table is kept, and in training where a batch has more places than there are tokens.
         """
         most = source.ids.numel() if torch.is_grad_enabled() else 4096
-        dropping = self.training and self.dropout.p > 0
         usual = isinstance(self.layers[0], nn.LSTM) and source.ids.device.type == "cpu"
-        return usual and not dropping and self.embedding.num_embeddings < most
+        return usual and not self._dropping and self.embedding.num_embeddings < most
 
     def _both_ways(self, source: Source) -> tuple[Tensor, tuple[Tensor, ...]]:
         """What `_run` returns for the first layer, both directions side by side: one product and one cell a step."""

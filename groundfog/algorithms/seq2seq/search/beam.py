@@ -138,7 +138,8 @@ def search(speaker: Speaker[Any, Any], source: Source, wanted: Search) -> list[H
     for spoken in range(wanted.longest + 1):
         last = spoken == wanted.longest
         beams = _continue(speaker, beams, tokens, wanted.allowed, last)
-        beams = _without_hopeless(beams, wanted.threshold)
+        if wanted.threshold < math.inf:
+            beams = _without_those_behind(beams, wanted.threshold)
         done = torch.ones_like(beams.places, dtype=torch.bool) if last else _done(beams, wanted)
         if done.any():
             _collect(found, beams.select(done.nonzero().squeeze(1)), wanted)
@@ -199,10 +200,11 @@ def _continue(speaker: Speaker[Any, Any], beams: _Beams, tokens: Tensor, allowed
     return replace(beams, state=state.select(rows), totals=best, said=said, looked=looked)
 
 
-def _without_hopeless(beams: _Beams, threshold: float) -> _Beams:
-    unfinished = torch.where(beams.finished, -torch.inf, beams.totals)
-    hopeless = unfinished < unfinished.amax(1, keepdim=True) - threshold
-    return replace(beams, totals=beams.totals.masked_fill(hopeless & ~beams.finished, -torch.inf))
+def _without_those_behind(beams: _Beams, threshold: float) -> _Beams:
+    finished = beams.finished
+    best = beams.totals.masked_fill(finished, -torch.inf).amax(1, keepdim=True)
+    behind = ~finished & (beams.totals < best - threshold)
+    return replace(beams, totals=beams.totals.masked_fill(behind, -torch.inf))
 
 
 def _done(beams: _Beams, wanted: Search) -> Tensor:
@@ -260,12 +262,13 @@ def search_all(
 ) -> list[Hypothesis]:
     """`search` over any number of sources, those of about one length together; an empty source has an empty target.
 
-    A threshold is for who wants the best target only: with `nbest` above 1 none is given up.
+    A threshold is for who wants the best target only: with `nbest` above 1 none is given up. Greedy search has none to.
 
     The usual network alone, without constraints, is searched with by compiled steps, where there is a compiler.
     """
     found = [Hypothesis([], 0.0, 0.0, np.zeros((0, 0), np.float32) if attention else None) for _ in sources]
-    wanted = Search(max(width, nbest), longest, alpha, nbest, threshold if nbest == 1 else math.inf, attention)
+    threshold = threshold if nbest == 1 < width else math.inf
+    wanted = Search(max(width, nbest), longest, alpha, nbest, threshold, attention)
     order = sorted(
         (place for place, source in enumerate(sources) if len(source)), key=lambda place: len(sources[place])
     )
