@@ -68,6 +68,7 @@ class Seq2Seq(Translator):
         tokens: str | tuple[str, str] = "blank",
         vocabulary_size: int | None = None,
         joint: bool = False,
+        start: "Seq2Seq | None" = None,
         progress: Listener | None = None,
         stop: threading.Event | None = None,
         checkpoints: Path | str | None = None,
@@ -81,6 +82,8 @@ class Seq2Seq(Translator):
             for sources and one for targets.
         :param vocabulary_size: at most so many tokens on each side.
         :param joint: one vocabulary for both sides, as weight_tying src_trg needs it anyway.
+        :param start: a model to begin with, not with random weights: its tokens and vocabularies are kept, and its
+            network has to be of the same shape.
         :param progress: called with `progress.Record`s.
         :param stop: once set, training writes a checkpoint and returns.
         :param checkpoints: a folder; training goes on from what it finds there.
@@ -89,17 +92,27 @@ class Seq2Seq(Translator):
         """
         pairs = list(pairs)
         joint = joint or "src" in self.hyperparameters.weight_tying
-        self.tokenizers = tokenizers = Tokenizers.learn(tokens, pairs, vocabulary_size, joint)
+        self.tokenizers = tokenizers = (
+            start.tokenizers if start else Tokenizers.learn(tokens, pairs, vocabulary_size, joint)
+        )
         known = tokenizers.of_pairs(pairs)
         if validation is None:
             known, held = hold_out(known, share=1 / 20, seed=self.hyperparameters.seed)
         else:
             held = tokenizers.of_pairs(validation)
-        self.source_vocabulary, self.target_vocabulary = Vocabulary.of_pairs(known, vocabulary_size, joint)
+        self.source_vocabulary, self.target_vocabulary = (
+            start.vocabularies if start else Vocabulary.of_pairs(known, vocabulary_size, joint)
+        )
         train, validated = self._corpus(known), self._corpus(held)
-        reports = () if report is None else (Path(report),)
         return self.fit_corpora(
-            train, validated, progress=progress, stop=stop, checkpoints=checkpoints, folder=folder, reports=reports
+            train,
+            validated,
+            start=start,
+            progress=progress,
+            stop=stop,
+            checkpoints=checkpoints,
+            folder=folder,
+            reports=() if report is None else (Path(report),),
         )
 
     def fit_corpora(
@@ -107,6 +120,7 @@ class Seq2Seq(Translator):
         train: Corpus | Windows,
         validation: Corpus,
         *,
+        start: "Seq2Seq | None" = None,
         progress: Listener | None = None,
         stop: threading.Event | None = None,
         checkpoints: Path | str | None = None,
@@ -125,6 +139,8 @@ class Seq2Seq(Translator):
             )
         self._network = network = self._outline().to_empty(device=_device())
         initialise(network, self.hyperparameters)
+        if start is not None:
+            self._begin_with(start)
         listener = progress or (lambda record: None)
         reporter = Reporter(self, reports, checkpoints, listener) if reports else None
         around = Surroundings(
@@ -140,6 +156,16 @@ class Seq2Seq(Translator):
         if reporter is not None:
             reporter.finish(validation)
         return finished
+
+    def _begin_with(self, start: "Seq2Seq") -> None:
+        if start.vocabularies != self.vocabularies:
+            raise InputFault("The model to begin with has other vocabularies: encode the pairs with its own")
+        try:
+            self.network.load_state_dict(start.network.state_dict())
+        except RuntimeError as error:
+            raise InputFault(
+                f"The network is of another shape than that of the model to begin with ({error})"
+            ) from None
 
     @property
     def network(self) -> Network:

@@ -7,9 +7,11 @@ pairs. Without a word the command takes a network that a laptop trains in minute
 import itertools
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from ..data.tokenizer import Blanks, Words
+from ..hyperparameters import Hyperparameters
 
 SIZES: dict[str, dict[str, int]] = {
     size: {
@@ -61,17 +63,28 @@ def _different(sentences: list[list[str]]) -> int:
 
 def hyperparameters(size: str, pairs: int, longest_source: int, longest_target: int) -> dict[str, Any]:
     """For so many training pairs, whose longest sides have so many tokens."""
-    batch_size = 32 if pairs < 20_000 else 64 if pairs < 200_000 else 128
-    batches = -(-pairs // batch_size)
     return {
         **SIZES[size],
+        **_plan(pairs),
         "max_seq_len_source": min(longest_source, LONGEST),
         "max_seq_len_target": min(longest_target, LONGEST),
-        "batch_size": batch_size,
         "learning_rate": 0.002 if size != "large" else 0.001,
         "embed_dropout_source": 0.1,
         "embed_dropout_target": 0.1,
         "plateau_reduce_lr_threshold": 2,
+    }
+
+
+def hyperparameters_after(learnt: Hyperparameters, pairs: int) -> dict[str, Any]:
+    """For a model that goes on with so many pairs: in smaller steps, for what it knows is nearly right."""
+    return asdict(learnt) | _plan(pairs) | {"max_num_batches": -1, "learning_rate": learnt.learning_rate / 3}
+
+
+def _plan(pairs: int) -> dict[str, int]:
+    batch_size = 32 if pairs < 20_000 else 64 if pairs < 200_000 else 128
+    batches = -(-pairs // batch_size)
+    return {
+        "batch_size": batch_size,
         # A look at the validation data about once an epoch; small data is gone through more often between two looks.
         "checkpoint_frequency_num_batches": min(1000, max(100, batches)),
         "checkpoint_threshold": 6,

@@ -4,6 +4,7 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from ..data.text import Pair, Read, hold_out, read_parallel, read_table
 from ..data.tokenizer import Tokenizers
 from ..data.vocabulary import Vocabulary
 from .assumptions import kind_of
+
+if TYPE_CHECKING:
+    from ..model import Seq2Seq
 
 Tokens = tuple[str, ...]
 HELD_OUT = 0.05
@@ -81,8 +85,10 @@ def _columns(named: str | None) -> tuple[str, str] | None:
     return parts[0], parts[1]
 
 
-def gather(found: Read, wanted: Wanted, *, skip_faulty: bool, held_out: float, seed: int) -> Material:
-    """Tokens and vocabularies are learnt from the training pairs alone.
+def gather(
+    found: Read, wanted: Wanted, *, skip_faulty: bool, held_out: float, seed: int, start: "Seq2Seq | None" = None
+) -> Material:
+    """Tokens and vocabularies are learnt from the training pairs alone, or are those of the model to begin with.
 
     :param held_out: the share of the sources that is held out where no validation pairs are given.
     """
@@ -100,17 +106,21 @@ def gather(found: Read, wanted: Wanted, *, skip_faulty: bool, held_out: float, s
         more = read(*places, skip_faulty=skip_faulty, option="validation")
         train, held = found.pairs, more.pairs
         assumed.append(f"validation: {more.about}")
-    kinds = _kinds(train, wanted)
-    tokenizers = Tokenizers.learn(kinds, train, wanted.vocabulary_size, wanted.joint)
+    tokenizers = start.tokenizers if start else _tokenizers(train, wanted)
     known, validation = (_with_something(tokenizers.of_pairs(pairs)) for pairs in (train, held))
-    vocabularies = Vocabulary.of_pairs(known, wanted.vocabulary_size, wanted.joint)
-    guessed = "" if wanted.tokens or (wanted.source_tokens and wanted.target_tokens) else " (--tokens says otherwise)"
+    vocabularies = start.vocabularies if start else Vocabulary.of_pairs(known, wanted.vocabulary_size, wanted.joint)
+    known_kinds = start or wanted.tokens or (wanted.source_tokens and wanted.target_tokens)
+    guessed = "" if known_kinds else " (--tokens says otherwise)"
     sizes = " to ".join(
-        f"{NAMES[kind]}, {len(vocabulary) - 4:,} different"
-        for kind, vocabulary in zip(kinds, vocabularies, strict=True)
+        f"{NAMES[tokenizer.kind]}, {len(vocabulary) - 4:,} different"
+        for tokenizer, vocabulary in zip((tokenizers.source, tokenizers.target), vocabularies, strict=True)
     )
     assumed.append(f"tokens: {sizes}{guessed}")
     return Material(known, validation, held, tokenizers, vocabularies, assumed)
+
+
+def _tokenizers(train: Sequence[Pair], wanted: Wanted) -> Tokenizers:
+    return Tokenizers.learn(_kinds(train, wanted), train, wanted.vocabulary_size, wanted.joint)
 
 
 def _with_something(pairs: list[tuple[Tokens, Tokens]]) -> list[tuple[Tokens, Tokens]]:

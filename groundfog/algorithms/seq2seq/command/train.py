@@ -24,6 +24,7 @@ from ..hyperparameters import Hyperparameters
 from . import asking, assumptions, data
 from .hyperparameter_options import WithHyperparameters, hyperparameter_options
 from .meter import Meter
+from .models import open_model
 from .prepare import prepared_hyperparameters
 
 if TYPE_CHECKING:
@@ -46,10 +47,19 @@ STOPPED = 130
     show_default=True,
     help="How wide the network is, where its hyperparameters are not given.",
 )
+@click.option(
+    "--start",
+    "start_at",
+    type=asking.EXISTING,
+    metavar="MODEL",
+    help="A model to begin with: its tokens are kept, and its hyperparameters where none are given.",
+)
 @click.option("--restart", is_flag=True, help="Begin anew where there is a training to go on with.")
 @click.option("--threads", type=click.IntRange(min=1), help="[default: 1; from 512 hidden units on up to 4]")
 @hyperparameter_options
-def train(output: Path | None, size: str, restart: bool, threads: int | None, **given: Any) -> None:
+def train(
+    output: Path | None, size: str, start_at: Path | None, restart: bool, threads: int | None, **given: Any
+) -> None:
     """Learn from PAIRS, a source and a target on each line.
 
     The table is tab- or comma-separated and has a header line or none; texts may also lie in two files.
@@ -57,6 +67,7 @@ def train(output: Path | None, size: str, restart: bool, threads: int | None, **
     \b
     groundfog seq2seq train pairs.tsv
     groundfog seq2seq train --source words.txt --target phonemes.txt --size small
+    groundfog seq2seq train names.tsv --start pairs-model --learning-rate 0.0003
 
     PAIRS may also be a folder made by `groundfog seq2seq prepare`. Whatever is not given is guessed, and said. Ctrl-C
     stops it with a checkpoint; the same command goes on from there.
@@ -68,11 +79,12 @@ def train(output: Path | None, size: str, restart: bool, threads: int | None, **
     # Threads that wait asleep: where others work too, spinning ones make everything several times slower.
     os.putenv("OMP_WAIT_POLICY", "PASSIVE")
     data_at = given["pairs"] or given["source"]
+    start = _start(start_at, given)
     if given["pairs"] is not None and given["pairs"].is_dir():
-        lesson = _prepared(given["pairs"], size, chosen)
+        lesson = _prepared(given["pairs"], size, chosen, start)
         output = output or data_at / "model"
     else:
-        lesson = _lesson(given, size, chosen)
+        lesson = _lesson(given, size, chosen, start)
         output = output or data_at.with_name(f"{data_at.stem}-model")
     for line in lesson.assumed:
         click.echo(line, err=True)
@@ -89,6 +101,7 @@ class Lesson:
     validation: "Corpus"
     assumed: list[str]
     """To be said."""
+    start: "Seq2Seq | None"
 
     @property
     def digest(self) -> str:
@@ -102,22 +115,38 @@ class Lesson:
         return found.hexdigest()
 
 
-def _lesson(given: dict[str, Any], size: str, chosen: dict[str, Any]) -> Lesson:
+def _start(path: Path | None, given: dict[str, Any]) -> "Seq2Seq | None":
+    from ..model import Seq2Seq
+
+    if path is None:
+        return None
+    tokens = [name for name in ("tokens", "source_tokens", "target_tokens", "vocabulary_size", "joint") if given[name]]
+    if tokens:
+        raise click.UsageError(f"--start keeps the tokens of its model: leave out --{tokens[0].replace('_', '-')}")
+    model = open_model(path)
+    if not isinstance(model, Seq2Seq):
+        raise InputFault(f"{path} holds several models: name one of its folders to begin with")
+    return model
+
+
+def _lesson(given: dict[str, Any], size: str, chosen: dict[str, Any], start: "Seq2Seq | None") -> Lesson:
     """From text."""
     skip_faulty = given["skip_faulty"]
     found = data.read(*(given.pop(name) for name in ("pairs", "source", "target", "columns", "header", "skip_faulty")))
     seed = Hyperparameters.of(chosen).seed
-    material = data.gather(found, data.Wanted(**given), skip_faulty=skip_faulty, held_out=data.HELD_OUT, seed=seed)
-    model = _model(assumptions.hyperparameters(size, len(material.train), *material.longest) | chosen)
+    material = data.gather(
+        found, data.Wanted(**given), skip_faulty=skip_faulty, held_out=data.HELD_OUT, seed=seed, start=start
+    )
+    model = _model(_options(size, len(material.train), material.longest, start) | chosen)
     model.source_vocabulary, model.target_vocabulary = material.vocabularies
     model.tokenizers = material.tokenizers
     lengths = model.hyperparameters.max_seq_len_source, model.hyperparameters.max_seq_len_target
     cut = data.cut_off(material, lengths)
     assumed = [*material.assumed, *([cut] if cut else []), _described(model, size)]
-    return Lesson(model, _corpus(model, material.train), _corpus(model, material.validation), assumed)
+    return Lesson(model, _corpus(model, material.train), _corpus(model, material.validation), assumed, start)
 
 
-def _prepared(folder: Path, size: str, chosen: dict[str, Any]) -> Lesson:
+def _prepared(folder: Path, size: str, chosen: dict[str, Any], start: "Seq2Seq | None") -> Lesson:
     """From what `prepare` made, or from any folder that looks like the built-in algorithm's channels."""
     from ..data.channels import read_channels
     from ..data.tokenizer import Tokenizers
@@ -126,11 +155,17 @@ def _prepared(folder: Path, size: str, chosen: dict[str, Any]) -> Lesson:
     options = Hyperparameters.of(known | chosen)
     channels = read_channels(folder, options)
     longest = options.max_seq_len_source, options.max_seq_len_target
-    model = _model(assumptions.hyperparameters(size, channels.train.pairs, *longest) | known | chosen)
+    model = _model(_options(size, channels.train.pairs, longest, start) | known | chosen)
     model.source_vocabulary, model.target_vocabulary = channels.source_vocabulary, channels.target_vocabulary
     model.tokenizers = Tokenizers.read(folder / "vocab")
     about = f"{folder}: {channels.train.pairs:,} pairs, {len(channels.validation):,} to validate on"
-    return Lesson(model, channels.train, channels.validation, [about, _described(model, size)])
+    return Lesson(model, channels.train, channels.validation, [about, _described(model, size)], start)
+
+
+def _options(size: str, pairs: int, longest: tuple[int, int], start: "Seq2Seq | None") -> dict[str, Any]:
+    if start is not None:
+        return assumptions.hyperparameters_after(start.hyperparameters, pairs)
+    return assumptions.hyperparameters(size, pairs, *longest)
 
 
 def _model(options: dict[str, Any]) -> "Seq2Seq":
@@ -164,6 +199,7 @@ def _learn(lesson: Lesson, output: Path, restart: bool) -> None:
             finished = lesson.model.fit_corpora(
                 lesson.train,
                 lesson.validation,
+                start=lesson.start,
                 progress=Meter(lesson.model.hyperparameters),
                 stop=stop,
                 checkpoints=checkpoints,

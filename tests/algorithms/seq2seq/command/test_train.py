@@ -229,3 +229,19 @@ def test_help_loads_no_tensor_library() -> None:
     )
     asked += "assert not {'torch', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, timeout=60)
+
+
+def test_it_starts_with_a_model_that_it_is_given(run: Run, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "more.tsv").write_text("".join(f"{word}\t{letters}\n" for word, letters in spelled(40, seed=5)))
+    given = [tmp_path / "more.tsv", "--start", model, "--output", tmp_path / "adapted", "--max-num-batches", 1]
+    result = run("train", *given)
+    assert result.exit_code == 0, result.output
+    assert "tokens: characters, 6 different to what stands between blanks, 6 different\n" in result.stderr
+    before, after = Seq2Seq.load(model), Seq2Seq.load(tmp_path / "adapted")
+    assert after.vocabularies == before.vocabularies
+    assert after.hyperparameters.rnn_num_hidden == before.hyperparameters.rnn_num_hidden
+    assert after.hyperparameters.learning_rate == pytest.approx(before.hyperparameters.learning_rate / 3)
+    assert after.translate(["fade"])[0].text == "F A D E"
+    refused = run("train", *given, "--tokens", "word")
+    assert refused.exit_code == 2
+    assert "--start keeps the tokens of its model: leave out --tokens" in refused.stderr

@@ -435,3 +435,40 @@ def test_a_library_that_is_missing_is_named_with_the_extra_that_brings_it() -> N
     assert ran.stderr.splitlines()[-1] == (
         "ModuleNotFoundError: safetensors is not installed: pip install 'groundfog[seq2seq]'"
     )
+
+
+def started_with(start: Seq2Seq, pairs: Pairs, **options: Any) -> Seq2Seq:
+    """After a single step, and one that changes nothing to speak of."""
+    model = Seq2Seq(**options, max_num_batches=1)
+    model.fit(pairs, pairs[:20], start=start)
+    return model
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_starts_with_a_model_knows_what_that_knew(
+    reverser: Seq2Seq, held_out: Pairs, small: dict[str, Any], processes: int
+) -> None:
+    options = small | {"learning_rate": 1e-7, "num_processes": processes}
+    # Of a few digits only: their vocabulary would be another one.
+    few = [pair for pair in held_out if set(pair[0]) <= set("12345")]
+    model = started_with(reverser, few, **options)
+    assert model.vocabularies == reverser.vocabularies
+    assert wrong_share(model, held_out) < 0.05
+    assert model.network.state_dict()["decoder.output.weight"].data_ptr() != (
+        reverser.network.state_dict()["decoder.output.weight"].data_ptr()
+    )
+
+
+def test_a_network_of_another_shape_cannot_start_with_it(
+    reverser: Seq2Seq, held_out: Pairs, small: dict[str, Any]
+) -> None:
+    with pytest.raises(InputFault, match=r"of another shape than that of the model to begin with"):
+        started_with(reverser, held_out, **(small | {"rnn_num_hidden": 32}))
+
+
+def test_pairs_of_other_vocabularies_cannot_start_with_it(reverser: Seq2Seq, small: dict[str, Any]) -> None:
+    other = Seq2Seq(**small, max_num_batches=1)
+    other.fit([(["a"], ["b"])], [(["a"], ["b"])])
+    corpus = other._corpus([(["a"], ["b"])])
+    with pytest.raises(InputFault, match="has other vocabularies: encode the pairs with its own"):
+        other.fit_corpora(corpus, corpus, start=reverser)
