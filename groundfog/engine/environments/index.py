@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 _OPTIONS = ("index-url", "extra-index-url", "find-links", "trusted-host", "no-index", "proxy", "timeout", "cert")
 _FILES = (Path("/etc/pip.conf"), Path("~/.pip/pip.conf"), Path("~/.config/pip/pip.conf"), Path(sys.prefix, "pip.conf"))
@@ -26,7 +27,8 @@ class Index:
         """`wheels` is for packages that no index has; it is made if it is not there."""
         wheels.mkdir(parents=True, exist_ok=True)
         given = _configured(environment)
-        given["find-links"] = f"{given.get('find-links', '')} {wheels}"
+        # As a URL: there is no blank in one, and blanks stand between places.
+        given["find-links"] = f"{given.get('find-links', '')} {wheels.absolute().as_uri()}"
         variables = {_variable(option): " ".join(value.split()) for option, value in given.items()}
         variables |= {name: environment[name] for name in _PROXIES if name in environment}
         places = [
@@ -59,7 +61,7 @@ def _variable(option: str) -> str:
 
 def _folder(place: str) -> str:
     """That must be readable for this place, empty if none."""
-    path = Path(place.removeprefix("file://"))
+    path = Path(unquote(place.removeprefix("file://")) if place.startswith("file://") else place)
     if not path.is_absolute() or not path.exists():
         return ""
     # An index's pages lie in a folder of this name, and the packages that they lead to beside it.

@@ -38,7 +38,7 @@ def create_endpoint_config(engine: Engine, caller: Caller, request: Parameters) 
 
 
 def describe_endpoint_config(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    config = ENDPOINT_CONFIG.find(engine, caller, request["EndpointConfigName"])
+    config = ENDPOINT_CONFIG.asked(engine, caller, request)
     return {
         **config.document,
         "EndpointConfigName": config.name,

@@ -54,7 +54,7 @@ async def delete_endpoint(engine: Engine, caller: Caller, request: Parameters) -
 
 
 def describe_endpoint(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    endpoint = ENDPOINT.find(engine, caller, request["EndpointName"])
+    endpoint = ENDPOINT.asked(engine, caller, request)
     running, wanted = running_of(endpoint.document), wanted_of(endpoint.document)
     shown = running or wanted
     assert shown is not None
@@ -106,7 +106,7 @@ def _create(engine: Engine, caller: Caller, request: Parameters) -> None:
 
 
 def _update(engine: Engine, caller: Caller, request: Parameters) -> None:
-    endpoint = ENDPOINT.find(engine, caller, request["EndpointName"])
+    endpoint = ENDPOINT.asked(engine, caller, request)
     deployment = _deployment(engine, caller, request)
     running = running_of(endpoint.document)
     if request.get("RetainAllVariantProperties") and running is not None:
@@ -123,7 +123,7 @@ def _update(engine: Engine, caller: Caller, request: Parameters) -> None:
 
 
 def _adjust(engine: Engine, caller: Caller, request: Parameters) -> None:
-    endpoint = ENDPOINT.find(engine, caller, request["EndpointName"])
+    endpoint = ENDPOINT.asked(engine, caller, request)
     desired = request["DesiredWeightsAndCapacities"]
     if any(one.get("DesiredInstanceCount") == 0 for one in desired):
         raise Refusal("ValidationException", "DesiredInstanceCount must be at least 1.")
@@ -155,7 +155,7 @@ def _delete(engine: Engine, caller: Caller, name: str) -> None:
 
 def _deployment(engine: Engine, caller: Caller, request: Parameters) -> Deployment:
     """Complete in itself: configuration and models may be deleted while the endpoint serves."""
-    config = ENDPOINT_CONFIG.find(engine, caller, request["EndpointConfigName"])
+    config = ENDPOINT_CONFIG.asked(engine, caller, request)
     variants = tuple(_variant(engine, caller, config, variant) for variant in config.document["ProductionVariants"])
     _refuse_too_many(sum(variant.instances for variant in variants))
     notes = {"LastDeploymentConfig": request["DeploymentConfig"]} if "DeploymentConfig" in request else {}

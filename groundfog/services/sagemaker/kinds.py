@@ -52,6 +52,10 @@ class Kind:
         except Taken:
             raise self.taken(caller, name) from None
 
+    def asked(self, engine: Engine, caller: Caller, request: Parameters) -> Resource:
+        """The one that the request names."""
+        return self.find(engine, caller, request[self.member])
+
     def find(self, engine: Engine, caller: Caller, name: str) -> Resource:
         try:
             return engine.resources.find(self.kind, name)

@@ -26,7 +26,7 @@ def create_model(engine: Engine, caller: Caller, request: Parameters) -> Result:
 
 
 def describe_model(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    model = MODEL.find(engine, caller, request["ModelName"])
+    model = MODEL.asked(engine, caller, request)
     return {
         **model.document,
         "ModelName": model.name,

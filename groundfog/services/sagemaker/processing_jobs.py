@@ -23,7 +23,7 @@ def create_processing_job(engine: Engine, caller: Caller, request: Parameters) -
 
 
 def describe_processing_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    job = _find(engine, caller, request)
+    job = PROCESSING_JOB.asked(engine, caller, request)
     progress = progress_of(job)
     times = {"ProcessingStartTime": progress.started, "ProcessingEndTime": progress.ended}
     return {
@@ -44,17 +44,13 @@ def list_processing_jobs(engine: Engine, caller: Caller, request: Parameters) ->
 
 
 def stop_processing_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    PROCESSING_JOB.stop(_find(engine, caller, request), engine.processing.stop)
+    PROCESSING_JOB.stop(PROCESSING_JOB.asked(engine, caller, request), engine.processing.stop)
     return None
 
 
 def delete_processing_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    PROCESSING_JOB.delete_ended(engine, caller, _find(engine, caller, request))
+    PROCESSING_JOB.delete_ended(engine, caller, PROCESSING_JOB.asked(engine, caller, request))
     return None
-
-
-def _find(engine: Engine, caller: Caller, request: Parameters) -> Resource:
-    return PROCESSING_JOB.find(engine, caller, request["ProcessingJobName"])
 
 
 def _summary(caller: Caller, job: Resource) -> Document:

@@ -26,7 +26,7 @@ def create_training_job(engine: Engine, caller: Caller, request: Parameters) -> 
 
 
 def describe_training_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    return training_description.described(engine, caller, _find(engine, caller, request))
+    return training_description.described(engine, caller, TRAINING_JOB.asked(engine, caller, request))
 
 
 def list_training_jobs(engine: Engine, caller: Caller, request: Parameters) -> Result:
@@ -38,17 +38,13 @@ def list_training_jobs(engine: Engine, caller: Caller, request: Parameters) -> R
 
 
 def stop_training_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    TRAINING_JOB.stop(_find(engine, caller, request), engine.jobs.stop)
+    TRAINING_JOB.stop(TRAINING_JOB.asked(engine, caller, request), engine.jobs.stop)
     return None
 
 
 def delete_training_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
-    TRAINING_JOB.delete_ended(engine, caller, _find(engine, caller, request))
+    TRAINING_JOB.delete_ended(engine, caller, TRAINING_JOB.asked(engine, caller, request))
     return None
-
-
-def _find(engine: Engine, caller: Caller, request: Parameters) -> Resource:
-    return TRAINING_JOB.find(engine, caller, request["TrainingJobName"])
 
 
 def _summary(caller: Caller, job: Resource) -> Document:

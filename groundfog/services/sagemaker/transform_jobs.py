@@ -25,7 +25,7 @@ _PAYLOAD = 6
 def create_transform_job(engine: Engine, caller: Caller, request: Parameters) -> Result:
     name = TRANSFORM_JOB.name(request)
     _check(request)
-    model = MODEL.find(engine, caller, request["ModelName"]).document
+    model = MODEL.asked(engine, caller, request).document
     arn = TRANSFORM_JOB.arn(caller, name)
     try:
         order = _order(engine, caller, request, name, model)

@@ -1,6 +1,7 @@
 """Layers: built once, kept, shared, collected. pip is real in the last tests only."""
 
 import json
+import os
 import subprocess
 import threading
 import time
@@ -244,11 +245,10 @@ def plain(tmp_path: Path, unwalled: Any) -> Iterator[Local]:
 def test_pip_installs_what_a_wheel_brings_and_its_commands_see_all_layers(
     make: Callable[..., Environments], plain: Local, directory: Path, tmp_path: Path
 ) -> None:
-    wheels = tmp_path / "wheels"
-    wheels.mkdir()
+    wheels = tmp_path / "a home" / "wheels"
+    index = Index.of_this_machine({"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}, wheels)
     wheel(wheels, "below", "import above\ndef main(): print('below', above.NAME)", "say-it = below:main")
     wheel(wheels, "above", "NAME = 'above'")
-    index = Index({"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}, (str(wheels),))
     code = directory / "code"
     code.mkdir()
     (code / "requirements.txt").write_text("above\nbelow\n")

@@ -76,11 +76,11 @@ def test_pip_is_told_what_the_servers_owner_told_theirs(tmp_path: Path, monkeypa
         f"[global]\nindex-url = file://{tmp_path}/simple\nno-such = 1\n[install]\nfind-links =\n    {tmp_path}/wheels\n"
     )
     environment = {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "PIP_NO_INDEX": "1", "SECRET": "1", "PIP_PREFIX": "/"}
-    own = tmp_path / "home" / "wheels"
+    own = tmp_path / "a home" / "wheels"
     found = Index.of_this_machine({**environment, "https_proxy": "http://proxy:3128"}, own)
     assert found.variables == {
         "PIP_INDEX_URL": f"file://{tmp_path}/simple",
-        "PIP_FIND_LINKS": f"{tmp_path}/wheels {own}",
+        "PIP_FIND_LINKS": f"{tmp_path}/wheels file://{tmp_path}/a%20home/wheels",
         "PIP_NO_INDEX": "1",
         "https_proxy": "http://proxy:3128",
     }
