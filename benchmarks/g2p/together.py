@@ -45,6 +45,16 @@ def mean(systems: Sequence[Candidates]) -> dict[str, float]:
     return dict(together)
 
 
+def asked_together(
+    models: Sequence[Seq2Seq], peer: Phonetisaurus | None, words: Sequence[str]
+) -> list[dict[str, float]]:
+    """Of each word."""
+    systems = [candidates_of(model, words, CANDIDATES) for model in models]
+    if peer:
+        systems.append(peer.candidates(words, CANDIDATES)[0])
+    return [mean([system[word] for system in systems]) for word in words]
+
+
 def best(probabilities: Mapping[str, float], *, plain: bool) -> list[str]:
     """:param plain: the likeliest if stress does not count; nothing where nobody knows anything."""
     shared: Counter[str] = Counter()
@@ -63,14 +73,11 @@ def main() -> None:
     torch.set_num_threads(1)
     parts = dictionary.split(dictionary.read())
     entries = getattr(parts, given.part)
-    words = list(entries)
-    systems = [candidates_of(Seq2Seq.load(model), words, CANDIDATES) for model in given.models]
-    if given.phonetisaurus:
-        peer = Phonetisaurus(given.phonetisaurus)
+    peer = Phonetisaurus(given.phonetisaurus) if given.phonetisaurus else None
+    if peer:
         peer.train(parts.train)
-        systems.append(peer.candidates(words, CANDIDATES)[0])
-    means = (mean([system[word] for system in systems]) for word in words)
-    print(f"{score([best(each, plain=given.without_stress) for each in means], entries)}   {given.part}")
+    found = asked_together([Seq2Seq.load(model) for model in given.models], peer, list(entries))
+    print(f"{score([best(each, plain=given.without_stress) for each in found], entries)}   {given.part}")
 
 
 if __name__ == "__main__":
