@@ -105,13 +105,15 @@ class Lesson:
 
     @property
     def digest(self) -> str:
-        """Changes with the data, and with how it is cut into tokens."""
+        """Changes with the data, with how it is cut into tokens, and with the model to begin with."""
         found = hashlib.sha256()
         for vocabulary in self.model.vocabularies:
             found.update(vocabulary.text().encode())
         for side in (self.validation.sources, self.validation.targets):
             for number in range(len(side)):
                 found.update(side[number].tobytes() + b"/")
+        for weight in self.start.network.state_dict().values() if self.start else ():
+            found.update(weight.cpu().numpy())
         return found.hexdigest()
 
 
@@ -226,7 +228,7 @@ def _begin(checkpoints: Path, digest: str, restart: bool) -> bool:
     if file.exists():
         if file.read_text() != digest:
             raise InputFault(
-                f"{checkpoints.parent} has a training on other data, or on other tokens of it: "
+                f"{checkpoints.parent} has a training on other data, with other tokens, or from another start: "
                 "--restart begins anew there, --output names another folder"
             )
         return True

@@ -75,7 +75,10 @@ def test_other_hyperparameters_or_data_are_no_going_on(run: Run, table: Path, tm
     assert "--restart" in refused.stderr
     refused = run("train", table, *short, "--tokens", "word")
     assert refused.exit_code == 1
-    assert "has a training on other data, or on other tokens of it: --restart begins anew there" in refused.stderr
+    assert (
+        "has a training on other data, with other tokens, or from another start: --restart begins anew there"
+        in refused.stderr
+    )
     assert run("train", table, *short, "--tokens", "word", "--restart").exit_code == 0
 
 
@@ -242,6 +245,9 @@ def test_it_starts_with_a_model_that_it_is_given(run: Run, model: Path, tmp_path
     assert after.hyperparameters.rnn_num_hidden == before.hyperparameters.rnn_num_hidden
     assert after.hyperparameters.learning_rate == pytest.approx(before.hyperparameters.learning_rate / 3)
     assert after.translate(["fade"])[0].text == "F A D E"
+    refused = run("train", *given[:1], *given[3:], "--tokens", "character")
+    assert refused.exit_code == 1
+    assert "or from another start" in refused.stderr
     refused = run("train", *given, "--tokens", "word")
     assert refused.exit_code == 2
     assert "--start keeps the tokens of its model: leave out --tokens" in refused.stderr
