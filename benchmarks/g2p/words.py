@@ -19,7 +19,7 @@ SEED = 1
 def beyond(entries: Entries) -> list[str]:
     """All of them in capitals, always in the same order: names first, for the dictionary is full of them."""
     names = _usable(_census()) - entries.keys()
-    general = _usable(GENERAL.read_text(encoding="utf-8").split()) - entries.keys() - names
+    general = _usable(_english()) - entries.keys() - names
     drawn = random.Random(SEED)
     return [word for part in (sorted(names), sorted(general)) for word in drawn.sample(part, len(part))]
 
@@ -30,6 +30,12 @@ def _census() -> Iterator[str]:
         raise SystemExit("Names of people come from a package: pip install names==0.3.0")
     for file in Path(found.origin).parent.glob("dist.*"):
         yield from (line.split()[0] for line in file.read_text(encoding="utf-8").splitlines())
+
+
+def _english() -> list[str]:
+    if not GENERAL.exists():
+        raise SystemExit("General words come from a package of Debian: apt-get install wamerican-huge")
+    return GENERAL.read_text(encoding="utf-8").split()
 
 
 def _usable(words: Iterable[str]) -> set[str]:
