@@ -144,7 +144,7 @@ def _lesson(given: dict[str, Any], size: str, chosen: dict[str, Any], start: "Se
     model.tokenizers = material.tokenizers
     lengths = model.hyperparameters.max_seq_len_source, model.hyperparameters.max_seq_len_target
     cut = data.cut_off(material, lengths)
-    assumed = [*material.assumed, *([cut] if cut else []), _described(model, size)]
+    assumed = [*material.assumed, *([cut] if cut else []), _described(model, size, start)]
     return Lesson(model, _corpus(model, material.train), _corpus(model, material.validation), assumed, start)
 
 
@@ -161,7 +161,7 @@ def _prepared(folder: Path, size: str, chosen: dict[str, Any], start: "Seq2Seq |
     model.source_vocabulary, model.target_vocabulary = channels.source_vocabulary, channels.target_vocabulary
     model.tokenizers = Tokenizers.read(folder / "vocab")
     about = f"{folder}: {channels.train.pairs:,} pairs, {len(channels.validation):,} to validate on"
-    return Lesson(model, channels.train, channels.validation, [about, _described(model, size)], start)
+    return Lesson(model, channels.train, channels.validation, [about, _described(model, size, start)], start)
 
 
 def _options(size: str, pairs: int, longest: tuple[int, int], start: "Seq2Seq | None") -> dict[str, Any]:
@@ -184,13 +184,14 @@ def _corpus(model: "Seq2Seq", pairs: list[tuple[data.Tokens, data.Tokens]]) -> "
     return Corpus.of(ids, options.max_seq_len_source, options.max_seq_len_target)
 
 
-def _described(model: "Seq2Seq", size: str) -> str:
+def _described(model: "Seq2Seq", size: str, start: "Seq2Seq | None") -> str:
+    network = size if start is None else "that of the model to begin with"
     options = model.hyperparameters
     limits = [f"at most {options.max_num_epochs:,} epochs in"] if options.max_num_epochs else []
     if options.max_num_batches > 0:
         limits = [f"at most {options.max_num_batches:,}"]
-    learning = " ".join([*limits, f"batches of {options.batch_size}, learning rate {options.learning_rate:g}"])
-    return f"network: {size}, {options.encoder_type} to {options.decoder_type}; {learning} (--size and others in -h)"
+    learning = " ".join([*limits, f"batches of {options.batch_size}, learning rate {options.learning_rate:.3g}"])
+    return f"network: {network}, {options.encoder_type} to {options.decoder_type}; {learning} (--size and others in -h)"
 
 
 def _learn(lesson: Lesson, output: Path, restart: bool) -> None:

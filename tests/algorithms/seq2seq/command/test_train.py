@@ -240,6 +240,7 @@ def test_it_starts_with_a_model_that_it_is_given(run: Run, model: Path, tmp_path
     result = run("train", *given)
     assert result.exit_code == 0, result.output
     assert "tokens: characters, 6 different to what stands between blanks, 6 different\n" in result.stderr
+    assert "network: that of the model to begin with, rnn to rnn; " in result.stderr
     before, after = Seq2Seq.load(model), Seq2Seq.load(tmp_path / "adapted")
     assert after.vocabularies == before.vocabularies
     assert after.hyperparameters.rnn_num_hidden == before.hyperparameters.rnn_num_hidden
