@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import signal
+import sys
 import threading
 import time
 from dataclasses import asdict
@@ -72,11 +73,10 @@ def main() -> None:
 
 
 def read(table: Path) -> list[tuple[list[str], list[str]]]:
-    """Words and pronunciations, a token for each phoneme whatever the number of times it stands there."""
-    token: dict[str, str] = {}
+    """Words and pronunciations, each phoneme once in memory however often it stands there."""
     with table.open(encoding="utf-8") as lines:
         halves = (line.rstrip("\n").split("\t") for line in lines)
-        return [(list(word), [token.setdefault(each, each) for each in said.split()]) for word, said in halves]
+        return [(list(word), [sys.intern(each) for each in said.split()]) for word, said in halves]
 
 
 def teaching(given: argparse.Namespace) -> float:

@@ -138,8 +138,9 @@ class Seq2Seq(Translator):
                 " make one of both and give it as both, or choose trg_softmax"
             )
         self._network = network = self._outline().to_empty(device=_device())
-        initialise(network, self.hyperparameters)
-        if start is not None:
+        if start is None:
+            initialise(network, self.hyperparameters)
+        else:
             self._begin_with(start)
         listener = progress or (lambda record: None)
         reporter = Reporter(self, reports, checkpoints, listener) if reports else None

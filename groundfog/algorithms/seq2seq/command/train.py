@@ -118,13 +118,13 @@ class Lesson:
 
 
 def _start(path: Path | None, given: dict[str, Any]) -> "Seq2Seq | None":
-    from ..model import Seq2Seq
-
     if path is None:
         return None
     tokens = [name for name in ("tokens", "source_tokens", "target_tokens", "vocabulary_size", "joint") if given[name]]
     if tokens:
         raise click.UsageError(f"--start keeps the tokens of its model: leave out --{tokens[0].replace('_', '-')}")
+    from ..model import Seq2Seq
+
     model = open_model(path)
     if not isinstance(model, Seq2Seq):
         raise InputFault(f"{path} holds several models: name one of its folders to begin with")
