@@ -43,7 +43,7 @@ class Phonetisaurus:
     def say(self, entries: Entries, *, plain: bool = False) -> list[list[str]]:
         """:param plain: the pronunciation that is the best one if stress does not count."""
         found, _ = self.candidates(list(entries), CANDIDATES if plain else 1)
-        return [_best(found[word]) for word in entries]
+        return [least_risk(found[word]) for word in entries]
 
     def candidates(self, asked: Sequence[str], most: int, beam: int = 10_000) -> tuple[dict[str, Candidates], float]:
         """The likeliest pronunciations of each word, none where it knows none; and the CPU-seconds that they took."""
@@ -60,8 +60,8 @@ class Phonetisaurus:
         return found, _seconds_of_children() - began
 
 
-def _best(candidates: Candidates) -> list[str]:
-    """What has least risk; a word that it has nothing for is said as nothing."""
+def least_risk(candidates: Candidates) -> list[str]:
+    """The pronunciation that is the best one if stress does not count; nothing where there is none."""
     if not candidates:
         return []
     said, log_probabilities = zip(*candidates, strict=True)

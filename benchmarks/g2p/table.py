@@ -4,9 +4,8 @@
     .venv/bin/python benchmarks/g2p/table.py 'one core-hour=runs/hour' 'ensemble of 3=runs/a,runs/b,runs/c'
 
 Each OUT is a folder of train.py, or the word phonetisaurus: it is asked together with the models then (together.py).
-Phonetisaurus learns within 4 CPU-minutes; with `--keep FOLDER` it does so once. The
-table is printed, and with `--into README.md` it replaces what stands between the lines `<!-- g2p -->` and
-`<!-- end of g2p -->` of that file.
+Phonetisaurus learns within 5 CPU-minutes; with `--keep FOLDER` it does so once. The table is printed, and with
+`--into README.md` it replaces what stands between the lines `<!-- g2p -->` and `<!-- end of g2p -->` of that file.
 """
 
 import argparse

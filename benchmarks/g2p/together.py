@@ -17,8 +17,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import dictionary
 import torch
-from phonetisaurus import Candidates, Phonetisaurus
-from scoring import score, without_stress
+from phonetisaurus import Candidates, Phonetisaurus, least_risk
+from scoring import score
 
 from groundfog.algorithms.seq2seq import Seq2Seq
 
@@ -57,10 +57,9 @@ def asked_together(
 
 def best(probabilities: Mapping[str, float], *, plain: bool) -> list[str]:
     """:param plain: the likeliest if stress does not count; nothing where nobody knows anything."""
-    shared: Counter[str] = Counter()
-    for said, probability in probabilities.items():
-        shared[" ".join(without_stress(said.split())) if plain else said] += probability
-    return max(shared, key=shared.__getitem__, default="").split()
+    if plain:
+        return least_risk([(said.split(), math.log(probability)) for said, probability in probabilities.items()])
+    return max(probabilities, key=probabilities.__getitem__, default="").split()
 
 
 def main() -> None:

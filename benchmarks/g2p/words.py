@@ -1,5 +1,5 @@
 """Words that CMUdict lacks: surnames and first names of the census (the package `names`), then general English (the
-Debian package `wamerican-huge`). Four of five words of CMUdict stand in these lists, too: they are words of its kind.
+Debian package `wamerican-huge`). Four of five test words stand in these lists, too: they are words of its kind.
 
     apt-get install wamerican-huge && pip install names==0.3.0
 """

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from scoring import without_stress
 from together import best, mean
 
 
@@ -20,4 +21,5 @@ def test_who_knows_nothing_says_nothing() -> None:
 def test_without_stress_what_differs_by_it_counts_together() -> None:
     probabilities = {"EH1": 0.4, "AA1": 0.35, "AA0": 0.25}
     assert best(probabilities, plain=False) == ["EH1"]
-    assert best(probabilities, plain=True) == ["AA"]
+    assert best(probabilities, plain=True) == ["AA1"]
+    assert without_stress(best(probabilities, plain=True)) == ["AA"]
