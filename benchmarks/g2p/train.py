@@ -109,7 +109,7 @@ def affordable_batches(options: dict[str, Any], known: list[Any], held: list[Any
         if isinstance(record, Progress):
             times[record.updates] = time.process_time()
 
-    limits = {"max_num_batches": trial, "checkpoint_frequency_num_batches": trial}
+    limits = {"max_num_batches": trial, "checkpoint_frequency_num_batches": trial, "joint_ngram_order": 0}
     Seq2Seq(**(options | limits)).fit(known, held, progress=listen)
     end = time.process_time()
     batch, checkpoint = (times[trial] - times[warm]) / (trial - warm), end - times[trial]

@@ -145,6 +145,12 @@ class Hyperparameters:
     )
     warmup_num_batches: int = integer(0, "updates over which the learning rate rises from 0", least=0)
     average_checkpoints: int = integer(1, "checkpoints whose mean is validated and kept")
+    joint_ngram_order: int = integer(
+        0, "pieces of source and target that joint n-grams look at, and have a say beside the network; 0: none", least=0
+    )
+    joint_ngram_weight: float | None = real(
+        None, "how much say they have; none: as much as does best on the validation data", least=0, most=1
+    )
     shuffle_window: int = integer(1_000_000, "training pairs in memory at a time")
     num_processes: int = integer(1, "processes that share every batch")
     length_penalty_alpha: float = real(
@@ -183,6 +189,8 @@ class Hyperparameters:
             faults.append(f"max_num_epochs ({self.max_num_epochs}) is below min_num_epochs ({self.min_num_epochs})")
         if self.lr_scheduler_type == "linear" and self.max_num_batches == -1 and self.max_num_epochs is None:
             faults.append("lr_scheduler_type linear ends at 0, so it needs max_num_batches or max_num_epochs")
+        if self.joint_ngram_weight is not None and not self.joint_ngram_order:
+            faults.append("joint_ngram_weight is for joint n-grams: give joint_ngram_order, too, or leave it out")
         faults += self._conflicts_of_shapes()
         if self.clip_gradient == 0:
             faults.append(

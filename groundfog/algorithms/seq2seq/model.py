@@ -14,6 +14,7 @@ A folder with a model has the names that SageMaker's seq2seq (and Sockeye before
     version          of the format
     vocab.src.json, vocab.trg.json
     tokenizer.json   how raw text becomes tokens, where they are not simply what stands between blanks
+    ngrams.safetensors   joint n-grams, where they have a say too
 """
 
 import contextlib
@@ -39,7 +40,10 @@ from .hyperparameters import Hyperparameters
 from .learning.checkpoint import write_tensors
 from .learning.progress import Finished, Listener
 from .learning.train import Data, Surroundings, Training
+from .learning.weight import weigh
 from .network.network import Network, initialise
+from .ngrams.model import FILE as NGRAMS_FILE
+from .ngrams.model import JointNgrams
 from .report import Reporter
 from .search.translation import Translator
 
@@ -143,6 +147,7 @@ class Seq2Seq(Translator):
         else:
             self._begin_with(start)
         listener = progress or (lambda record: None)
+        self.joint_ngrams = self._joint_ngrams(windows.first, start, checkpoints, listener)
         reporter = Reporter(self, reports, checkpoints, listener) if reports else None
         around = Surroundings(
             reporter or listener,
@@ -154,9 +159,30 @@ class Seq2Seq(Translator):
         with reporter or contextlib.nullcontext():
             finished = Training(network, self.hyperparameters, data, around).run()
         network.eval()
+        if self.joint_ngrams and not finished.stopped:
+            listener(weigh(self.network, self.joint_ngrams, validation, self.hyperparameters))
+            if folder is not None:
+                self.save(folder)
         if reporter is not None:
             reporter.finish(validation)
         return finished
+
+    def _joint_ngrams(
+        self, pairs: Corpus, start: "Seq2Seq | None", kept: Path | str | None, tell: Listener
+    ) -> JointNgrams | None:
+        """Those of the model to begin with, those that a training left that was stopped, or new ones."""
+        order = self.hyperparameters.joint_ngram_order
+        known = start.joint_ngrams if start else None
+        if known is None and kept is not None and (Path(kept) / NGRAMS_FILE).exists():
+            known = JointNgrams.load(Path(kept), *map(len, self.vocabularies))
+        if not order or (known and known.order == order):
+            return known if order else None
+        source, target = self.vocabularies
+        learnt, told = JointNgrams.learn(pairs, len(source), len(target), order)
+        tell(told)
+        if kept is not None:
+            learnt.save(Path(kept))
+        return learnt
 
     def _begin_with(self, start: "Seq2Seq") -> None:
         if start.vocabularies != self.vocabularies:
@@ -197,6 +223,10 @@ class Seq2Seq(Translator):
             write_text(folder / TOKENIZER_FILE, self.tokenizers.text())
         else:
             (folder / TOKENIZER_FILE).unlink(missing_ok=True)
+        if self.joint_ngrams:
+            self.joint_ngrams.save(folder)
+        else:
+            (folder / NGRAMS_FILE).unlink(missing_ok=True)
         write_tensors(folder / "params.best", network.state_dict(), {"format": VERSION})
 
     def export_onnx(self, folder: Path | str) -> None:
@@ -226,6 +256,8 @@ class Seq2Seq(Translator):
         model.source_vocabulary = Vocabulary.read(folder / "vocab.src.json")
         model.target_vocabulary = Vocabulary.read(folder / "vocab.trg.json")
         model.tokenizers = Tokenizers.read(folder)
+        if model.hyperparameters.joint_ngram_order:
+            model.joint_ngrams = JointNgrams.load(folder, *map(len, model.vocabularies))
         model._adopt(weights)
         return model
 

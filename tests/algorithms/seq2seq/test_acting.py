@@ -98,6 +98,8 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "average_checkpoints": (2, {}),
     "length_penalty_alpha": (0.5, {}),
     "beam_threshold": (0.001, {"weight_init_scale": 9.0}),
+    "joint_ngram_order": (2, {}),
+    "joint_ngram_weight": (0.9, {"joint_ngram_order": 2}),
 }
 
 ELSEWHERE = {

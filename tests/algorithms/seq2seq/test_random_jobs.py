@@ -98,6 +98,8 @@ TABLE: dict[str, Draw] = {
     "shuffle_window": among(1, 7, 1_000_000),
     "length_penalty_alpha": among(0.0, 1.0, 2.5),
     "beam_threshold": among(0.0, 0.5, 4.0),
+    "joint_ngram_order": among(0, 0, 1, 4, 20),
+    "joint_ngram_weight": lambda draw: draw.choice((None, None, draw.uniform(0, 1))),
 }
 
 

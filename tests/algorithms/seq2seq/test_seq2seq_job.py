@@ -14,6 +14,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from groundfog.algorithms.seq2seq import Seq2Seq, Vocabulary
+from groundfog.algorithms.seq2seq.__main__ import HostedPredictor
 from groundfog.algorithms.seq2seq.data.recordio import write_pairs
 from groundfog.opt_ml.layout import Layout
 
@@ -125,6 +126,18 @@ def test_a_job_leaves_what_the_original_leaves_and_tells_it_as_the_original_does
         assert re.search(f"^{line}$", said, re.MULTILINE), line
     assert (layout.model / "log").read_text() == said
     assert Seq2Seq.load(layout.model).translate(["1 2 3"])[0].tokens
+
+
+def test_joint_ngrams_are_learnt_told_of_and_in_the_model(lay_out: Callable[..., Layout]) -> None:
+    layout = lay_out(joint_ngram_order="3")
+    code, said = run(layout)
+    assert code == 0
+    assert [line.split(": ")[0] for line in said.splitlines() if "n-grams" in line] == ["Joint n-grams"] * 2
+    assert (layout.model / "ngrams.safetensors").exists()
+    predictor = HostedPredictor(layout.model)
+    asked, _ = predictor.decode(b'{"instances": [{"data": "1 2 3"}]}', "application/json", "application/json")
+    [answer] = predictor.predict(asked)
+    assert answer.target == Seq2Seq.load(layout.model).translate(["1 2 3"])[0].target
 
 
 def test_a_stopped_job_goes_on_in_a_new_place_to_the_same_model(lay_out: Callable[..., Layout]) -> None:

@@ -6,7 +6,16 @@ import time
 from typing import TextIO
 
 from ..hyperparameters import Hyperparameters
-from ..learning.progress import Checkpoint, Finished, Progress, Record, Started
+from ..learning.progress import (
+    Checkpoint,
+    Finished,
+    NgramsLearnt,
+    NgramsWeighed,
+    Progress,
+    Record,
+    Started,
+    ngram_line,
+)
 
 _SELDOM = 30.0
 """Seconds between two lines where nobody looks on."""
@@ -34,6 +43,8 @@ class Meter:
                     self._say(self._progress(record), passing=True)
             case Checkpoint():
                 self._say(_checkpoint(record))
+            case NgramsLearnt() | NgramsWeighed():
+                self._say(ngram_line(record))
             case Finished():
                 self._say("", passing=True)
 

@@ -32,6 +32,11 @@ class Windows:
         self.pairs = len(first)
         """In the first window: all of them where `whole`."""
 
+    @property
+    def first(self) -> Corpus:
+        """The first window, until an epoch goes on from it."""
+        return self._first
+
     def epoch(self) -> Iterator[Corpus]:
         """The windows of an epoch. Each is there until the next is asked for: there is memory for one of them."""
         if self.whole:

@@ -8,7 +8,7 @@ import logging
 from . import library
 
 logging.basicConfig(level=logging.INFO, format="%(message)s")
-for name in ("training", "decoding"):
+for name in ("training", "decoding", "ngrams"):
     built = library(name)
     if built is not None:
         print(f"{name}: {built._name}")  # noqa: T201 (that is what it is for)

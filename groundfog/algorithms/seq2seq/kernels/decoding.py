@@ -213,23 +213,23 @@ _known: WeakKeyDictionary[Network, Compiled] = WeakKeyDictionary()
 
 def _told(found: "_Found", lengths: np.ndarray, attention: bool) -> Iterator[list[Spoken]]:
     """Copies of what the kernel found."""
-    counts = _numbers(found.counts, len(lengths))
+    counts = numbers(found.counts, len(lengths))
     hypotheses = int(counts.sum())
-    spoken = _numbers(found.lengths, hypotheses)
-    ids = iter(_numbers(found.ids, int(spoken.sum())).tolist())
-    scores, totals = (_numbers(each, hypotheses).tolist() for each in (found.scores, found.totals))
+    spoken = numbers(found.lengths, hypotheses)
+    ids = iter(numbers(found.ids, int(spoken.sum())).tolist())
+    scores, totals = (numbers(each, hypotheses).tolist() for each in (found.scores, found.totals))
     looked: Sequence[np.ndarray | None] = [None] * hypotheses
     if attention and hypotheses:
         shapes = list(zip(spoken, np.repeat(lengths, counts), strict=True))
         ends = np.cumsum([rows * columns for rows, columns in shapes], dtype=np.int64)
-        weights = _numbers(found.looked, int(ends[-1])).copy()
+        weights = numbers(found.looked, int(ends[-1])).copy()
         looked = [part.reshape(shape) for part, shape in zip(np.split(weights, ends[:-1]), shapes, strict=True)]
     each = map(Spoken, (list(islice(ids, length)) for length in spoken), scores, totals, looked)
     for count in counts:
         yield list(islice(each, count))
 
 
-def _numbers(pointer: Any, count: int) -> np.ndarray:
+def numbers(pointer: Any, count: int) -> np.ndarray:
     """What a pointer points to; it may be null where it is nothing."""
     return np.ctypeslib.as_array(pointer, (count,)) if count else np.zeros(0, np.int64)
 

@@ -26,7 +26,10 @@ _BEGIN = 8
 """Bytes that say how long the header is."""
 _LINE = 64
 """Bytes of a line of the cache."""
-_MAY_CHANGE = {"max_num_batches", "max_num_epochs", "min_num_epochs", "checkpoint_threshold", "num_processes"}
+_MAY_CHANGE = {
+    *("max_num_batches", "max_num_epochs", "min_num_epochs", "checkpoint_threshold", "num_processes"),
+    *("joint_ngram_order", "joint_ngram_weight"),
+}
 
 
 @dataclass

@@ -71,7 +71,32 @@ class Finished:
     """Told to stop; it can go on from its checkpoint."""
 
 
-Record = Started | Progress | Checkpoint | Finished
+@dataclass(frozen=True)
+class NgramsLearnt:
+    """Before the network learns, if joint_ngram_order is not 0."""
+
+    pairs: int
+    """All; those that cannot be cut into pieces are among them."""
+    left_out: int
+    pieces: int
+    ngrams: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class NgramsWeighed:
+    """After the network has learnt."""
+
+    weight: float
+    sources: int
+    """Of the validation data, asked."""
+    right: int
+    """Those that network and n-grams together say right."""
+    right_alone: int
+    """Those that the network says right."""
+
+
+Record = Started | Progress | Checkpoint | Finished | NgramsLearnt | NgramsWeighed
 Listener = Callable[[Record], None]
 
 
@@ -88,6 +113,8 @@ def log_lines(record: Record) -> Iterator[str]:
             )
         case Checkpoint():
             yield from _checkpoint_lines(record)
+        case NgramsLearnt() | NgramsWeighed():
+            yield ngram_line(record)
         case Finished():
             yield record.reason
             if record.stopped:
@@ -97,6 +124,21 @@ def log_lines(record: Record) -> Iterator[str]:
                     f"Training finished. Best checkpoint: {record.best_checkpoint}. "
                     f"Best validation {record.optimized_metric}: {record.best:.6f}"
                 )
+
+
+def ngram_line(record: NgramsLearnt | NgramsWeighed) -> str:
+    match record:
+        case NgramsLearnt():
+            left_out = f", {record.left_out:,} left out whose targets are too long" if record.left_out else ""
+            return (
+                f"Joint n-grams: {record.ngrams:,} of {record.pieces:,} pieces, from {record.pairs:,} pairs{left_out},"
+                f" in {record.seconds:.1f} s"
+            )
+        case NgramsWeighed():
+            return (
+                f"Joint n-grams: a weight of {record.weight:g}; of {record.sources:,} validation sources"
+                f" {record.right:,} are said entirely right, {record.right_alone:,} by the network alone"
+            )
 
 
 def _checkpoint_lines(record: Checkpoint) -> Iterator[str]:

@@ -31,7 +31,10 @@ VERSION = "groundfog-seq2seq-ensemble 1"
 
 
 class Ensemble(Translator):
-    """Models of the same vocabularies; lengths are the shortest of theirs, other options those of the first."""
+    """Models of the same vocabularies; lengths are the shortest of theirs, other options those of the first.
+
+    Joint n-grams have a say beside all networks together, if a model has any; where several have, those of the first.
+    """
 
     def __init__(self, models: Sequence[Seq2Seq]) -> None:
         """:raises InputFault: there are none, or their vocabularies differ."""
@@ -50,6 +53,7 @@ class Ensemble(Translator):
             max_seq_len_target=min(each.max_seq_len_target for each in options),
         )
         self.tokenizers = models[0].tokenizers
+        self.joint_ngrams = next((model.joint_ngrams for model in models if model.joint_ngrams), None)
         self._speakers = Speakers([model.network for model in models])
 
     @property

@@ -13,9 +13,11 @@ from ..data.tokenizer import Tokenizer, Tokenizers
 from ..data.vocabulary import Sentence, Vocabulary
 from ..errors import InputFault
 from ..hyperparameters import Hyperparameters
+from ..ngrams.model import JointNgrams
 from .alignment import forced
-from .beam import Hypothesis, Speaker, search_all
+from .beam import Hypothesis, Search, Speaker, search_all
 from .constraints import Constraint, Lexicon, following
+from .opinions import Named, best, named, weighed
 from .risk import Loss, risks
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ class Translator(ABC):
 
     hyperparameters: Hyperparameters
     tokenizers: Tokenizers
+    joint_ngrams: JointNgrams | None = None
+    """What has a say beside the network."""
 
     @property
     @abstractmethod
@@ -104,17 +108,25 @@ class Translator(ABC):
             for each in _for_each(constraint, len(sentences))
         ]
         sources = [tuple(self.tokenizers.source_tokens(each)[: options.max_seq_len_source]) for each in sentences]
-        found = search_all(
-            self.speaker,
-            [source_vocabulary.encode(source) for source in sources],
-            width=width,
+        ids = [source_vocabulary.encode(source) for source in sources]
+        wanted = Search(
+            width=max(width, nbest or 1),
             longest=longest,
             alpha=alpha,
-            threshold=threshold or math.inf,
             nbest=nbest or (width if minimum_bayes_risk else 1),
+            threshold=threshold or math.inf,
             attention=attention,
             allowed=constraints if any(constraints) else None,
         )
+        if self.joint_ngrams and self.joint_ngrams.weight:
+            several = named(self.speaker, self.joint_ngrams, ids, wanted)
+            weight = self.joint_ngrams.weight
+            found = [
+                best(each, weight, wanted) if source else each[0].hypothesis
+                for each, source in zip(several, ids, strict=True)
+            ]
+        else:
+            found = search_all(self.speaker, ids, **vars(wanted))
         translations = [
             _translation(each, source, target_vocabulary, self.tokenizers.target)
             for each, source in zip(found, sources, strict=True)
@@ -147,18 +159,24 @@ class Translator(ABC):
             for source, target in self.tokenizers.of_pairs(pairs)
         ]
         ids = [(source_vocabulary.encode(source), target_vocabulary.encode(target)) for source, target in cut]
+        found = forced(self.speaker, ids, options.length_penalty_alpha)
+        if self.joint_ngrams:
+            weight = self.joint_ngrams.weight
+            opinions = self.joint_ngrams.opinions([source for source, _ in ids], 1)
+            found = [
+                weighed(Named(each, opinion.of(each.ids)), weight, options.length_penalty_alpha) if source else each
+                for each, opinion, (source, _) in zip(found, opinions, ids, strict=True)
+            ]
         return [
             Translation(
                 list(target),
                 self.tokenizers.target.join(target),
-                found.score,
-                found.log_probability,
-                found.attention,
+                each.score,
+                each.log_probability,
+                each.attention,
                 source=source,
             )
-            for (source, target), found in zip(
-                cut, forced(self.speaker, ids, options.length_penalty_alpha), strict=True
-            )
+            for (source, target), each in zip(cut, found, strict=True)
         ]
 
     def evaluate(

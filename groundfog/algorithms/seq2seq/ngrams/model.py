@@ -1,0 +1,171 @@
+"""JointNgrams: a model of its own, learnt in a minute, that says targets and judges them.
+
+    ngrams, told = JointNgrams.learn(corpus, source_tokens, target_tokens, order=8)
+    [opinion] = ngrams.opinions([source], most=5)
+    opinion.likeliest      {target: log p(target | source), ...}
+    opinion.of(target)     log p(target | source)
+
+A source and a target are cut into pieces together (pieces.py), and each piece has a probability after those before it
+(counts.py): n-grams of letters and sounds at once (Bisani and Ney 2008; Novak, Minematsu and Hirose 2016). They know by
+heart what a network has only the drift of, and nothing of what stands far away; so the two err in other places.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from .. import kernels
+from ..data.batching import Corpus
+from ..errors import InputFault
+from ..kernels import ngrams as compiled
+from ..learning.progress import NgramsLearnt
+from .counts import BEGIN, FIRST, Trie, learn
+from .pieces import LONGEST, Pieces, cut
+from .plain import Ids, Plain
+
+FILE = "ngrams.safetensors"
+VERSION = "groundfog-seq2seq-ngrams 1"
+
+EVEN = 0.5
+"""The weight beside a network where nobody has said or found another one."""
+
+_WIDTH = 40
+"""Hypotheses at a place of the source; more where more targets are asked for."""
+_THRESHOLD = 8.0
+"""How far the logarithm of a hypothesis's probability may be behind that of the best one at its place."""
+_LEAST = -30.0
+"""The logarithm of the probability of a target that they cannot say, so that a network may say it all the same."""
+
+
+class JointNgrams:
+    def __init__(self, pieces: Pieces, trie: Trie, order: int, weight: float = EVEN) -> None:
+        self.pieces, self.trie, self.order = pieces, trie, order
+        self.weight = weight
+        """How much they have to say beside a network, from 0 to 1."""
+
+    @classmethod
+    def learn(
+        cls, corpus: Corpus, source_tokens: int, target_tokens: int, order: int
+    ) -> tuple["JointNgrams", NgramsLearnt]:
+        """What was learnt, and what there is to tell of it.
+
+        :param source_tokens: how many the vocabulary has; so is `target_tokens`.
+        :raises InputFault: too many pairs cannot be cut into pieces, or the vocabularies are too large.
+        """
+        began = time.monotonic()
+        cuts = cut(corpus, source_tokens, target_tokens)
+        made = cls(cuts.pieces, learn(cuts.ids, cuts.lengths, len(cuts.pieces), order), order)
+        left_out, nodes = len(corpus) - len(cuts.lengths), len(made.trie.tokens)
+        return made, NgramsLearnt(len(corpus), left_out, len(cuts.pieces), nodes, time.monotonic() - began)
+
+    def opinions(self, sources: Sequence[Sequence[int]], most: int) -> list["Opinion"]:
+        """What they think of each source, the `most` likeliest targets of it being known already."""
+        found = iter(self._asked.say([each for each in sources if len(each)], max(_WIDTH, 4 * most), _THRESHOLD, most))
+        said = [next(found) if len(source) else ([], -math.inf) for source in sources]
+        return [
+            Opinion(self, source, {target: min(log - whole, 0.0) for target, log in likeliest}, whole)
+            for source, (likeliest, whole) in zip(sources, said, strict=True)
+        ]
+
+    def joint(self, source: Sequence[int], target: Sequence[int]) -> float:
+        """The logarithm of the probability of a source and a target together."""
+        return self._asked.joint(source, target)
+
+    @property
+    def _asked(self) -> compiled.Compiled | Plain:
+        return (self._compiled if kernels.enabled else None) or self._plain
+
+    @cached_property
+    def _compiled(self) -> compiled.Compiled | None:
+        return compiled.of(self.pieces, self.trie)
+
+    @cached_property
+    def _plain(self) -> Plain:
+        return Plain(self.pieces, self.trie)
+
+    def save(self, folder: Path) -> None:
+        """The file is replaced in one step."""
+        arrays = {f"pieces.{name}": array for name, array in vars(self.pieces).items()}
+        arrays |= {f"trie.{name}": array for name, array in vars(self.trie).items()}
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f".{FILE}.partial"
+        save_file(arrays, partial, {"format": VERSION, "order": str(self.order), "weight": repr(self.weight)})
+        partial.chmod(0o644)
+        partial.replace(folder / FILE)
+
+    @classmethod
+    def load(cls, folder: Path, source_tokens: int, target_tokens: int) -> "JointNgrams":
+        """:raises InputFault: the file is none of ours, not a whole one, or of other vocabularies."""
+        try:
+            with safe_open(folder / FILE, "numpy") as file:
+                about = file.metadata() or {}
+                pieces = Pieces(*(file.get_tensor(f"pieces.{name}") for name in Pieces.__dataclass_fields__))
+                trie = Trie(*(file.get_tensor(f"trie.{name}") for name in Trie.__dataclass_fields__))
+                order, weight = int(about["order"]), float(about["weight"])
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise InputFault(f"No joint n-grams: {FILE} in {folder.name} is missing or unreadable ({error})") from None
+        sides = (pieces.sources, source_tokens), (pieces.targets, target_tokens)
+        if not (0 <= weight <= 1 and _is_whole(pieces, trie) and all((side < most).all() for side, most in sides)):
+            raise InputFault(f"No joint n-grams: what {FILE} in {folder.name} says does not fit together")
+        return cls(pieces, trie, order, weight)
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What joint n-grams think of a source."""
+
+    ngrams: JointNgrams
+    source: Sequence[int]
+    likeliest: Mapping[Ids, float]
+    """Targets, the best first, and the logarithms of their probabilities."""
+    whole: float
+    """The logarithm of the probability of the source, with any target."""
+
+    def of(self, target: Sequence[int]) -> float:
+        """The logarithm of its probability."""
+        if tuple(target) in self.likeliest:
+            return max(self.likeliest[tuple(target)], _LEAST)
+        if self.whole == -math.inf:
+            return _LEAST
+        return min(max(self.ngrams.joint(self.source, target) - self.whole, _LEAST), 0.0)
+
+
+def _is_whole(pieces: Pieces, trie: Trie) -> bool:
+    """Whether search can go through them and always arrives; a file from elsewhere could lead it anywhere."""
+    nodes, known = len(trie.tokens), len(pieces.sources)
+    shapes = [pieces.sources.shape, pieces.targets.shape] == [(known, LONGEST)] * 2
+    sizes = all(each.shape == (nodes,) for each in (trie.tokens, trie.logs, trie.rests, trie.shorter))
+    whole_numbers = (pieces.sources, pieces.targets, trie.tokens, trie.shorter, trie.children)
+    kinds = all(each.dtype == np.int32 for each in whole_numbers) and trie.logs.dtype == trie.rests.dtype == np.float32
+    if not (shapes and sizes and kinds and trie.children.shape == (nodes + 1,) and known and nodes > known + FIRST):
+        return False
+    first, second = pieces.sources.astype(np.int64).T
+    order = first * (1 << 32) + second
+    every = np.arange(nodes)
+    return bool(
+        (np.diff(order) >= 0).all()
+        and (pieces.sources >= -1).all()
+        and (pieces.targets >= -1).all()
+        # Each piece stands alone, and so do the beginning and the end.
+        and (trie.tokens[1 : known + FIRST + 1] == np.arange(known + FIRST)).all()
+        and trie.children[0] == 1
+        and trie.children[1] == known + FIRST + 1
+        and trie.children[nodes] <= nodes
+        and (np.diff(trie.children) >= 0).all()
+        # What a node leads to is behind it, what it falls back to before it.
+        and (trie.children[:-1] > every).all()
+        and (trie.shorter[1:] < every[1:]).all()
+        and (trie.shorter >= 0).all()
+        and (trie.tokens >= 0).all()
+        and (trie.tokens < known + FIRST).all()
+        and (trie.tokens[BEGIN + 1] == BEGIN)
+        and not np.isnan(trie.logs).any()
+        and not np.isnan(trie.rests).any()
+    )
