@@ -21,7 +21,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +172,7 @@ class Seq2Seq(Translator):
     ) -> JointNgrams | None:
         """Those of the model to begin with, those that a training left that was stopped, or new ones."""
         order = self.hyperparameters.joint_ngram_order
-        known = start.joint_ngrams if start else None
+        known = start.joint_ngrams and replace(start.joint_ngrams) if start else None
         if known is None and kept is not None and (Path(kept) / NGRAMS_FILE).exists():
             known = JointNgrams.load(Path(kept), *map(len, self.vocabularies))
         if not order or (known and known.order == order):

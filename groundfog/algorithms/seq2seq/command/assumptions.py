@@ -28,6 +28,10 @@ SIZES["large"]["num_layers_encoder"] = 2
 LONGEST = 400
 """Tokens of a sequence, where max_seq_len_source and _target are not said; longer ones are cut off."""
 
+_NGRAMS = 8
+_MOST_PLACES = 1 << 25
+"""Five times CMUdict."""
+
 _LOOKED_AT = 20_000
 _LONG_TEXT = 100
 
@@ -73,6 +77,15 @@ def hyperparameters(size: str, pairs: int, longest_source: int, longest_target: 
         "embed_dropout_target": 0.1,
         "plateau_reduce_lr_threshold": 2,
     }
+
+
+def joint_ngram_order(lengths: Sequence[tuple[int, int]]) -> int:
+    """For pairs with so many source and target tokens: 8 if nearly all can be cut into pieces, in minutes; else 0."""
+    from ..ngrams.pieces import LONGEST
+
+    short = sum(target <= LONGEST * source for source, target in lengths)
+    places = sum(source * (target + 1) for source, target in lengths)
+    return _NGRAMS if short >= 0.95 * len(lengths) and places <= _MOST_PLACES else 0
 
 
 def hyperparameters_after(learnt: Hyperparameters, pairs: int) -> dict[str, Any]:

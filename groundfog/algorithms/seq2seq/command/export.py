@@ -29,6 +29,8 @@ def export(model: Path, output: Path, ensemble: tuple[Path, ...]) -> None:
         raise click.UsageError(f"{output} is not empty: give a folder of its own")
     opened = open_models([model, *ensemble])
     opened.export_onnx(output)
+    if opened.joint_ngrams and opened.joint_ngrams.weight:
+        click.echo("The graphs are the network's: the joint n-grams that have a say in this model stay behind.")
     click.echo(f"{output} has encoder.onnx, decoder_step.onnx and what they need; its README.md says how to use them.")
     sides = opened.tokenizers.source, opened.tokenizers.target
     pieces = any(side.kind.startswith("sentencepiece") for side in sides)

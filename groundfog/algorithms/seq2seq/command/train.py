@@ -139,7 +139,12 @@ def _lesson(given: dict[str, Any], size: str, chosen: dict[str, Any], start: "Se
     material = data.gather(
         found, data.Wanted(**given), skip_faulty=skip_faulty, held_out=data.HELD_OUT, seed=seed, start=start
     )
-    model = _model(_options(size, len(material.train), material.longest, start) | chosen)
+    options = _options(size, len(material.train), material.longest, start)
+    if start is None:
+        options["joint_ngram_order"] = assumptions.joint_ngram_order(
+            [(len(source), len(target)) for source, target in material.train]
+        )
+    model = _model(options | chosen)
     model.source_vocabulary, model.target_vocabulary = material.vocabularies
     model.tokenizers = material.tokenizers
     lengths = model.hyperparameters.max_seq_len_source, model.hyperparameters.max_seq_len_target
@@ -187,11 +192,13 @@ def _corpus(model: "Seq2Seq", pairs: list[tuple[data.Tokens, data.Tokens]]) -> "
 def _described(model: "Seq2Seq", size: str, start: "Seq2Seq | None") -> str:
     network = size if start is None else "that of the model to begin with"
     options = model.hyperparameters
+    ngrams = ", and joint n-grams" if options.joint_ngram_order else ""
     limits = [f"at most {options.max_num_epochs:,} epochs in"] if options.max_num_epochs else []
     if options.max_num_batches > 0:
         limits = [f"at most {options.max_num_batches:,}"]
     learning = " ".join([*limits, f"batches of {options.batch_size}, learning rate {options.learning_rate:.3g}"])
-    return f"network: {network}, {options.encoder_type} to {options.decoder_type}; {learning} (--size and others in -h)"
+    kind = f"{options.encoder_type} to {options.decoder_type}{ngrams}"
+    return f"network: {network}, {kind}; {learning} (--size and others in -h)"
 
 
 def _learn(lesson: Lesson, output: Path, restart: bool) -> None:

@@ -15,14 +15,16 @@ from .progress import NgramsWeighed
 _WEIGHTS = tuple(tenths / 10 for tenths in range(10))
 """Of those that are equally good the least is taken: with none, only the network is asked."""
 _SOURCES, _SECONDS, _AT_ONCE = 1000, 20.0, 100
+_ENOUGH = 50
+"""With fewer sources the n-grams keep the weight that they have."""
 
 
 def weigh(
     speaker: Speaker[Any, Any], ngrams: JointNgrams, validation: Corpus, options: Hyperparameters
 ) -> NgramsWeighed:
-    """Sets the n-grams' weight to the hyperparameter, or, where that is open, to the best of ten."""
+    """Sets the n-grams' weight to the hyperparameter, or, where that is open, to the best of several."""
     given = options.joint_ngram_weight
-    right = dict.fromkeys(_WEIGHTS if given is None else (given, 0.0), 0)
+    right = dict.fromkeys((*_WEIGHTS, ngrams.weight) if given is None else (0.0, given), 0)
     targets: dict[tuple[int, ...], set[tuple[int, ...]]] = defaultdict(set)
     for number in range(len(validation)):
         targets[tuple(validation.sources[number].tolist())].add(tuple(validation.targets[number].tolist()))
@@ -40,5 +42,8 @@ def weigh(
         for source, several in zip(some, named(speaker, ngrams, some, wanted), strict=True):
             for weight in right:
                 right[weight] += tuple(best(several, weight, wanted).ids) in targets[source]
-    ngrams.weight = max(right, key=right.__getitem__) if given is None else given
+    if given is not None:
+        ngrams.weight = given
+    elif asked >= _ENOUGH:
+        ngrams.weight = max(right, key=right.__getitem__)
     return NgramsWeighed(ngrams.weight, asked, right[ngrams.weight], right[0.0])

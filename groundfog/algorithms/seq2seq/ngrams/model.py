@@ -44,11 +44,13 @@ _LEAST = -30.0
 """The logarithm of the probability of a target that they cannot say, so that a network may say it all the same."""
 
 
+@dataclass
 class JointNgrams:
-    def __init__(self, pieces: Pieces, trie: Trie, order: int, weight: float = EVEN) -> None:
-        self.pieces, self.trie, self.order = pieces, trie, order
-        self.weight = weight
-        """How much they have to say beside a network, from 0 to 1."""
+    pieces: Pieces
+    trie: Trie
+    order: int
+    weight: float = EVEN
+    """How much they have to say beside a network, from 0 to 1."""
 
     @classmethod
     def learn(

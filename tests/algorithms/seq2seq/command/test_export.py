@@ -26,8 +26,20 @@ def test_what_is_exported_answers_raw_text_as_the_ensemble_does(run: Run, model:
         [sys.executable, "-I", output / "translate.py"], input="\n".join(words), capture_output=True, text=True
     )
     assert (ran.returncode, ran.stderr) == (0, "")
-    said = Ensemble([Seq2Seq.load(model), other]).translate(words, beam_size=1)
-    assert ran.stdout.splitlines() == [each.text for each in said]
+    ensemble = Ensemble([Seq2Seq.load(model), other])
+    ensemble.joint_ngrams = None
+    assert ran.stdout.splitlines() == [each.text for each in ensemble.translate(words, beam_size=1)]
+
+
+def test_joint_ngrams_that_stay_behind_are_told_of(run: Run, model: Path, tmp_path: Path) -> None:
+    for weight, told in ((0.0, False), (0.5, True)):
+        one = Seq2Seq.load(model)
+        assert one.joint_ngrams is not None
+        one.joint_ngrams.weight = weight
+        one.save(tmp_path / f"{weight}")
+        result = run("export", tmp_path / f"{weight}", tmp_path / f"{weight}-onnx")
+        assert result.exit_code == 0, result.output
+        assert ("the joint n-grams that have a say in this model stay behind" in result.stdout) is told
 
 
 def test_a_folder_that_holds_something_is_left_alone(run: Run, model: Path) -> None:

@@ -27,7 +27,8 @@ def test_it_says_what_it_assumed(trained: tuple[Result, Path]) -> None:
     assert (
         "tokens: characters, 6 different to what stands between blanks, 6 different (--tokens says otherwise)" in said
     )
-    assert "network: medium, rnn to rnn" in said
+    assert "network: medium, rnn to rnn, and joint n-grams; " in said
+    assert said.count("Joint n-grams: ") == 2
     assert "the best so far" in said
 
 
@@ -86,7 +87,7 @@ def test_what_is_said_is_true_of_a_single_pair_and_a_few_batches(run: Run, tmp_p
     (tmp_path / "one.tsv").write_text("a b\tc\n")
     said = run("train", tmp_path / "one.tsv", "--size", "small", "--max-num-batches", 2).stderr
     assert "validated on what is learnt: with a single source nothing can be held out" in said
-    assert "rnn to rnn; at most 2 batches of 32, learning rate 0.002" in said
+    assert "rnn to rnn, and joint n-grams; at most 2 batches of 32, learning rate 0.002" in said
 
 
 def test_beside_the_data_is_where_it_goes(run: Run, tmp_path: Path) -> None:
@@ -240,9 +241,13 @@ def test_it_starts_with_a_model_that_it_is_given(run: Run, model: Path, tmp_path
     result = run("train", *given)
     assert result.exit_code == 0, result.output
     assert "tokens: characters, 6 different to what stands between blanks, 6 different\n" in result.stderr
-    assert "network: that of the model to begin with, rnn to rnn; " in result.stderr
+    assert "network: that of the model to begin with, rnn to rnn, and joint n-grams; " in result.stderr
     before, after = Seq2Seq.load(model), Seq2Seq.load(tmp_path / "adapted")
     assert after.vocabularies == before.vocabularies
+    # Two words to validate on say nothing of how much the n-grams should say.
+    assert before.joint_ngrams is not None
+    assert after.joint_ngrams is not None
+    assert after.joint_ngrams.weight == before.joint_ngrams.weight
     assert after.hyperparameters.rnn_num_hidden == before.hyperparameters.rnn_num_hidden
     assert after.hyperparameters.learning_rate == pytest.approx(before.hyperparameters.learning_rate / 3)
     assert after.translate(["fade"])[0].text == "F A D E"

@@ -155,6 +155,8 @@ def test_a_training_learns_them_weighs_them_and_keeps_them(tmp_path: Path) -> No
     [learnt] = [record for record in told if isinstance(record, NgramsLearnt)]
     assert (learnt.pairs, learnt.left_out) == (len(PAIRS), 0)
     [weighed] = [record for record in told if isinstance(record, NgramsWeighed)]
+    # These are too few to choose a weight by.
+    assert weighed.weight == 0.5
     # The network has seen each word four times; they have seen these very words.
     assert weighed.right > weighed.right_alone
     assert weighed.sources == len(PAIRS)
@@ -201,7 +203,10 @@ def test_a_model_to_begin_with_gives_its_own() -> None:
     first.fit(PAIRS, PAIRS)
     more = Seq2Seq(**OPTIONS)
     more.fit(PAIRS[:4], PAIRS[:4], start=first)
-    assert more.joint_ngrams is first.joint_ngrams
+    assert more.joint_ngrams is not first.joint_ngrams
+    assert more.joint_ngrams is not None
+    assert first.joint_ngrams is not None
+    assert more.joint_ngrams.trie is first.joint_ngrams.trie
 
 
 def test_where_they_do_harm_they_get_little_weight(reverser: Seq2Seq, digits: list[Any], held_out: list[Any]) -> None:
