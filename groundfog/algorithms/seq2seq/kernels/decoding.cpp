@@ -28,6 +28,22 @@ struct Found {
 };
 }
 
+// Of a step's scores: log p of a token is its score less `most` less `rest`. What may never be said gets no score.
+struct Normal {
+    float most, rest;
+};
+
+Normal normal(float* scores, long vocabulary) {
+    scores[PAD] = scores[BEGIN] = NEVER;
+    const float most = *std::max_element(scores, scores + vocabulary);
+    Floats total = {};
+    along(vocabulary, [&](long from, auto count) {
+        const Floats parts = exponential(some(scores + from, count) - most);
+        total += count == LANES ? parts : some(reinterpret_cast<const float*>(&parts), count);
+    });
+    return {most, std::log(sum(total))};
+}
+
 // A hypothesis: the one that it continues, and the token that it says then.
 struct Node {
     float total;  // log probability
@@ -169,15 +185,8 @@ class Search {
     void continue_node(Beam& beam, long at, long row, long first, bool last) {
         const Node node = beam.nodes[at];
         float* scores = decoder.scores.row(row);
-        scores[PAD] = scores[BEGIN] = NEVER;
         const long vocabulary = decoder.vocabulary();
-        const float most = *std::max_element(scores, scores + vocabulary);
-        Floats total = {};
-        along(vocabulary, [&](long from, auto count) {
-            const Floats parts = exponential(some(scores + from, count) - most);
-            total += count == LANES ? parts : some(reinterpret_cast<const float*>(&parts), count);
-        });
-        const float all = std::log(sum(total));
+        const Normal all = normal(scores, vocabulary);
         const long looked = beam.looked.size();
         if (wanted.attention) {
             const float* weights = decoder.weights.row(row);
@@ -185,7 +194,7 @@ class Search {
         }
         for (long token = last ? END : 0; token < (last ? END + 1 : vocabulary); token++)
             offer(
-                beam.best, {node.total + ((scores[token] - most) - all), static_cast<int32_t>(token), at,
+                beam.best, {node.total + ((scores[token] - all.most) - all.rest), static_cast<int32_t>(token), at,
                             node.length + 1, first + row, looked}
             );
     }
@@ -241,9 +250,93 @@ class Search {
     }
 };
 
+// Targets that are given, each of one of the sources: how probable they are, and where the decoder looks meanwhile.
+class Forced {
+    const Memory& memory;
+    Decoder decoder;
+    struct Target {
+        const int32_t* ids;
+        long length, source;
+        long row;  // of the step before
+        float total;
+        std::vector<float> looked;
+    };
+    std::vector<Target> targets;
+
+  public:
+    Forced(const Network& network, Memory& memory) : memory(memory), decoder(network, memory) {}
+
+    // `source` as it was given.
+    void add(const int32_t* ids, long length, long source) {
+        const long at = std::find(memory.places.begin(), memory.places.end(), source) - memory.places.begin();
+        targets.push_back({ids, length, at, at, 0, {}});
+    }
+
+    void run() {
+        Numbers going(targets.size());
+        for (size_t number = 0; number < targets.size(); number++) going[number] = number;
+        for (long said = 0; !going.empty(); said++) {
+            std::vector<Row> rows;
+            for (const long number : going) {
+                const Target& target = targets[number];
+                rows.push_back({target.source, target.row, said ? target.ids[said - 1] : BEGIN});
+            }
+            decoder.step(rows.size());
+            const long first = decoder.go_on(rows);
+            Numbers still;
+            for (size_t row = 0; row < rows.size(); row++)
+                if (tell(targets[going[row]], row, first, said)) still.push_back(going[row]);
+            going.swap(still);
+        }
+    }
+
+    void answer(Answers& answers) const {
+        for (const Target& target : targets) {
+            answers.counts_.push_back(1);
+            answers.lengths_.push_back(target.length);
+            answers.ids_.insert(answers.ids_.end(), target.ids, target.ids + target.length);
+            answers.totals_.push_back(target.total);
+            answers.scores_.push_back(target.total);
+            answers.looked_.insert(answers.looked_.end(), target.looked.begin(), target.looked.end());
+        }
+    }
+
+  private:
+    // Whether there is more of the target.
+    bool tell(Target& target, long row, long first, long said) {
+        const bool more = said < target.length;
+        float* scores = decoder.scores.row(row);
+        const Normal all = normal(scores, decoder.vocabulary());
+        target.total += (scores[more ? target.ids[said] : END] - all.most) - all.rest;
+        target.row = first + row;
+        const float* weights = decoder.weights.row(row);
+        if (more) target.looked.insert(target.looked.end(), weights, weights + memory.lengths[target.source]);
+        return more;
+    }
+};
+
 }  // namespace
 
 extern "C" {
+
+// The targets that are given, each of the source with the number in `sources_of`.
+Found* tell(
+    const Network* network, const int32_t* ids, const int64_t* lengths, int64_t sources, const int32_t* targets,
+    const int64_t* target_lengths, const int64_t* sources_of, int64_t several
+) try {
+    Memory memory;
+    order(ids, lengths, sources, memory);
+    encode(*network, memory);
+    Forced forced(*network, memory);
+    for (int64_t number = 0; number < several; targets += target_lengths[number++])
+        forced.add(targets, target_lengths[number], sources_of[number]);
+    forced.run();
+    auto answers = std::make_unique<Answers>();
+    forced.answer(*answers);
+    return answers.release()->seal();
+} catch (const std::bad_alloc&) {
+    return nullptr;
+}
 
 // `lengths` of the sources, none of them 0, and their ids one after the other; null where memory is short.
 Found* search(

@@ -97,25 +97,40 @@ class Compiled:
         self._source_tokens = encoder.embedding.num_embeddings
         # What only pointers lead to has to be held by somebody.
         self._held: list[Any] = []
-        self._search, self._release = library.search, library.release
-        self._search.restype = POINTER(_Found)
+        self._target_tokens = decoder.embedding.num_embeddings
+        self._search, self._tell, self._release = library.search, library.tell, library.release
+        self._search.restype = self._tell.restype = POINTER(_Found)
         self._network = self._describe(encoder, decoder)
 
     def search(self, sources: Sequence[Sequence[int] | np.ndarray], wanted: "Search") -> list[list[Spoken]]:
         """For each source, none of them empty, its `nbest` best targets."""
-        lengths = np.array([len(source) for source in sources], np.int64)
-        ids = np.concatenate([np.asarray(source, np.int32) for source in sources])
-        if ids.min() < 0 or ids.max() >= self._source_tokens:
-            raise IndexError("a source has an id outside of its vocabulary")
+        ids, lengths = _flat(sources, self._source_tokens)
         asked = _Wanted(wanted.width, wanted.longest, wanted.nbest, wanted.attention, wanted.alpha, wanted.threshold)
         found = self._search(
             *(ctypes.byref(self._network), ctypes.byref(asked), c_void_p(ids.ctypes.data)),
             *(c_void_p(lengths.ctypes.data), c_int64(len(lengths))),
         )
+        return self._copied(found, lengths, wanted.attention)
+
+    def tell(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[tuple[float, np.ndarray]]:
+        """Log probability and attention of each pair's target; no source is empty."""
+        places: dict[tuple[int, ...], int] = {}
+        of_target = np.array([places.setdefault(tuple(source), len(places)) for source, _ in pairs], np.int64)
+        ids, lengths = _flat(list(places), self._source_tokens)
+        targets, target_lengths = _flat([target for _, target in pairs], self._target_tokens)
+        found = self._tell(
+            *(ctypes.byref(self._network), c_void_p(ids.ctypes.data), c_void_p(lengths.ctypes.data)),
+            *(c_int64(len(lengths)), c_void_p(targets.ctypes.data), c_void_p(target_lengths.ctypes.data)),
+            *(c_void_p(of_target.ctypes.data), c_int64(len(pairs))),
+        )
+        told = self._copied(found, lengths[of_target], attention=True)
+        return [(one.log_probability, one.attention) for [one] in told if one.attention is not None]
+
+    def _copied(self, found: Any, lengths: np.ndarray, attention: bool) -> list[list[Spoken]]:
         if not found:
             raise MemoryError("no memory for a search over so many sources")
         try:
-            return list(_told(found.contents, lengths, wanted.attention))
+            return list(_told(found.contents, lengths, attention))
         finally:
             self._release(found)
 
@@ -206,6 +221,15 @@ def _leave_to_its_file(weight: Tensor) -> None:
     if length > 0:
         # Where it cannot be, nothing is lost but room.
         ctypes.CDLL(None).madvise(c_void_p(first), ctypes.c_size_t(length), _PAGE_OUT)
+
+
+def _flat(sequences: Sequence[Sequence[int] | np.ndarray], tokens: int) -> tuple[np.ndarray, np.ndarray]:
+    """One after the other, and their lengths."""
+    lengths = np.array([len(each) for each in sequences], np.int64)
+    ids = np.concatenate([np.asarray(each, np.int32) for each in sequences])
+    if ids.min(initial=0) < 0 or ids.max(initial=0) >= tokens:
+        raise IndexError("there is an id outside of its vocabulary")
+    return ids, lengths
 
 
 _known: WeakKeyDictionary[Network, Compiled] = WeakKeyDictionary()

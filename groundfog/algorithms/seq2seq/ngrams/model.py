@@ -26,7 +26,7 @@ from ..data.batching import Corpus
 from ..errors import InputFault
 from ..kernels import ngrams as compiled
 from ..learning.progress import NgramsLearnt
-from .counts import BEGIN, FIRST, Trie, learn
+from .counts import FIRST, Trie, learn
 from .pieces import LONGEST, Pieces, cut
 from .plain import Ids, Plain
 
@@ -111,7 +111,7 @@ class JointNgrams:
                 pieces = Pieces(*(file.get_tensor(f"pieces.{name}") for name in Pieces.__dataclass_fields__))
                 trie = Trie(*(file.get_tensor(f"trie.{name}") for name in Trie.__dataclass_fields__))
                 order, weight = int(about["order"]), float(about["weight"])
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise InputFault(f"No joint n-grams: {FILE} in {folder.name} is missing or unreadable ({error})") from None
         sides = (pieces.sources, source_tokens), (pieces.targets, target_tokens)
         if not (0 <= weight <= 1 and _is_whole(pieces, trie) and all((side < most).all() for side, most in sides)):
@@ -141,33 +141,54 @@ class Opinion:
 
 def _is_whole(pieces: Pieces, trie: Trie) -> bool:
     """Whether search can go through them and always arrives; a file from elsewhere could lead it anywhere."""
-    nodes, known = len(trie.tokens), len(pieces.sources)
+    return _has_shapes(pieces, trie) and _can_be_found(pieces) and _is_a_trie(trie, len(pieces))
+
+
+def _has_shapes(pieces: Pieces, trie: Trie) -> bool:
+    nodes, known = trie.tokens.size, pieces.sources.size // LONGEST
     shapes = [pieces.sources.shape, pieces.targets.shape] == [(known, LONGEST)] * 2
     sizes = all(each.shape == (nodes,) for each in (trie.tokens, trie.logs, trie.rests, trie.shorter))
     whole_numbers = (pieces.sources, pieces.targets, trie.tokens, trie.shorter, trie.children)
     kinds = all(each.dtype == np.int32 for each in whole_numbers) and trie.logs.dtype == trie.rests.dtype == np.float32
-    if not (shapes and sizes and kinds and trie.children.shape == (nodes + 1,) and known and nodes > known + FIRST):
-        return False
+    return bool(shapes and sizes and kinds and trie.children.shape == (nodes + 1,) and known and nodes > known + FIRST)
+
+
+def _can_be_found(pieces: Pieces) -> bool:
+    """By bisection."""
     first, second = pieces.sources.astype(np.int64).T
-    order = first * (1 << 32) + second
-    every = np.arange(nodes)
-    return bool(
-        (np.diff(order) >= 0).all()
-        and (pieces.sources >= -1).all()
-        and (pieces.targets >= -1).all()
+    ordered = (np.diff(first * (1 << 32) + second) >= 0).all()
+    return bool(ordered and (pieces.sources >= -1).all() and (pieces.targets >= -1).all())
+
+
+def _is_a_trie(trie: Trie, known: int) -> bool:
+    """Of `known` pieces."""
+    nodes, tokens, alone = len(trie.tokens), trie.tokens, known + FIRST
+    if not (
         # Each piece stands alone, and so do the beginning and the end.
-        and (trie.tokens[1 : known + FIRST + 1] == np.arange(known + FIRST)).all()
+        (tokens[1 : alone + 1] == np.arange(alone)).all()
         and trie.children[0] == 1
-        and trie.children[1] == known + FIRST + 1
-        and trie.children[nodes] <= nodes
+        and trie.children[1] == alone + 1
+        # What a node leads to is behind it.
+        and (trie.children[:-1] > np.arange(nodes)).all()
+        and trie.children[nodes] == nodes
         and (np.diff(trie.children) >= 0).all()
-        # What a node leads to is behind it, what it falls back to before it.
-        and (trie.children[:-1] > every).all()
-        and (trie.shorter[1:] < every[1:]).all()
         and (trie.shorter >= 0).all()
-        and (trie.tokens >= 0).all()
-        and (trie.tokens < known + FIRST).all()
-        and (trie.tokens[BEGIN + 1] == BEGIN)
-        and not np.isnan(trie.logs).any()
-        and not np.isnan(trie.rests).any()
-    )
+        and (trie.shorter < nodes).all()
+        and (tokens >= 0).all()
+        and (tokens < alone).all()
+        and np.isfinite(trie.logs).all()
+        and np.isfinite(trie.rests).all()
+    ):
+        return False
+    # The children of a node are sorted, and what an n-gram falls back to has a token less than it.
+    first, lengths = np.zeros(nodes + 1, bool), _lengths(trie.children)
+    first[trie.children] = True
+    return bool((first[1:-1] | (np.diff(tokens) > 0)).all() and (lengths[trie.shorter[1:]] == lengths[1:] - 1).all())
+
+
+def _lengths(children: np.ndarray) -> np.ndarray:
+    """Tokens of each node's n-gram: the nodes stand level by level."""
+    starts = [0, 1]
+    while starts[-1] < len(children) - 1:
+        starts.append(int(children[starts[-1]]))
+    return np.repeat(np.arange(len(starts) - 1), np.diff(starts))

@@ -14,6 +14,7 @@ import torch
 
 from ..data.batching import Source
 from ..data.vocabulary import BEGIN, END, PAD
+from ..kernels import decoding
 from .beam import Hypothesis, Speaker
 
 _TOGETHER = 64
@@ -26,14 +27,19 @@ def forced(speaker: Speaker[Any, Any], pairs: Sequence[tuple[Ids, Ids]], alpha: 
     """Each target as if search had found it, with its attention; an empty source looks nowhere."""
     found = [Hypothesis(list(target), 0.0, 0.0, np.zeros((len(target), 0), np.float32)) for _, target in pairs]
     order = sorted((at for at, (source, _) in enumerate(pairs) if source), key=lambda at: len(pairs[at][0]))
+    compiled = decoding.of(speaker)
     for start in range(0, len(order), _TOGETHER):
         places = order[start : start + _TOGETHER]
-        for place, hypothesis in zip(places, _together(speaker, [pairs[at] for at in places], alpha), strict=True):
-            found[place] = hypothesis
+        some = [pairs[place] for place in places]
+        told = _together(speaker, some) if compiled is None else compiled.tell(some)
+        for place, (total, looked) in zip(places, told, strict=True):
+            target = list(pairs[place][1])
+            found[place] = Hypothesis(target, total / (len(target) + 1) ** alpha, total, looked)
     return found
 
 
-def _together(speaker: Speaker[Any, Any], pairs: Sequence[tuple[Ids, Ids]], alpha: float) -> Iterator[Hypothesis]:
+def _together(speaker: Speaker[Any, Any], pairs: Sequence[tuple[Ids, Ids]]) -> Iterator[tuple[float, np.ndarray]]:
+    """Log probability and attention [T - 1, S] of each target."""
     source = Source.of([source for source, _ in pairs]).to(speaker.device)
     memory, state = speaker.begin(source)
     tokens = torch.full((len(pairs),), BEGIN, device=speaker.device)
@@ -49,6 +55,4 @@ def _together(speaker: Speaker[Any, Any], pairs: Sequence[tuple[Ids, Ids]], alph
     logarithms = torch.cat(steps, 1).tolist()  # [B, T]
     attention = torch.cat(looked, 1).float().cpu().numpy()  # [B, T, S]
     for row, (ids, target) in enumerate(pairs):
-        total = sum(logarithms[row][: len(target) + 1])
-        where = attention[row, : len(target), : len(ids)]
-        yield Hypothesis(list(target), total / (len(target) + 1) ** alpha, total, where)
+        yield sum(logarithms[row][: len(target) + 1]), attention[row, : len(target), : len(ids)]

@@ -20,6 +20,7 @@ from groundfog.algorithms.seq2seq import Seq2Seq, kernels
 from groundfog.algorithms.seq2seq.hyperparameters import Hyperparameters
 from groundfog.algorithms.seq2seq.kernels import decoding
 from groundfog.algorithms.seq2seq.network.network import Network, initialise
+from groundfog.algorithms.seq2seq.search.alignment import forced
 from groundfog.algorithms.seq2seq.search.beam import Hypothesis, search_all
 
 pytestmark = pytest.mark.skipif(kernels.library("decoding") is None, reason="there is no compiler")
@@ -106,6 +107,24 @@ def test_it_finds_what_the_search_in_pytorch_finds(
         search_all(network, sources, **wanted), in_pytorch(network, sources, **wanted), strict=True
     ):
         assert_same(found, expected)
+
+
+@settings(max_examples=40, deadline=None)
+@given(OPTIONS, SOURCES, st.lists(st.lists(st.integers(0, 7), max_size=6), min_size=1, max_size=5), st.randoms())
+def test_given_targets_are_as_probable_as_in_pytorch(
+    options: dict[str, Any], sources: list[list[int]], targets: list[list[int]], draw: random.Random
+) -> None:
+    network = network_of(options, 8)
+    # Several targets of one source, and one target of several sources.
+    pairs = [(draw.choice(sources), draw.choice(targets)) for _ in range(20)]
+    found = forced(network, pairs, 0.5)
+    with no_compiler():
+        expected = forced(network, pairs, 0.5)
+    alone = [forced(network, [pair], 0.5)[0] for pair in pairs]
+    for one, other, by_itself in zip(found, expected, alone, strict=True):
+        assert_same(one, other)
+        assert by_itself.score == one.score
+        assert np.array_equal(by_itself.attention, one.attention)  # type: ignore[arg-type]
 
 
 @settings(max_examples=30, deadline=None)
@@ -224,7 +243,7 @@ def test_a_loaded_models_matrices_are_not_in_memory_beside_their_rounded_copies(
     network = Seq2Seq.load(tmp_path).network
     network.decoder.output.weight.detach().add_(1)
     # Only a processor that has bfloat16 would search with it.
-    rounding = SimpleNamespace(has_half=lambda: 1, search=SimpleNamespace(), release=None)
+    rounding = SimpleNamespace(has_half=lambda: 1, search=SimpleNamespace(), tell=SimpleNamespace(), release=None)
     decoding.Compiled(network.encoder, network.decoder, [], rounding, half=True)
     assert in_memory(tmp_path / "params.best") < 0.4
     for name, weight in made.network.state_dict().items():
@@ -250,6 +269,9 @@ def test_an_id_outside_of_the_vocabulary_is_refused() -> None:
     for outside in (TOKENS, -1):
         with pytest.raises(IndexError):
             search_all(network, [[4, outside]], width=1, longest=3)
+    for outside in (12, -1):
+        with pytest.raises(IndexError):
+            forced(network, [([4], [4, outside])])
 
 
 def test_numbers_that_are_none_end_the_search() -> None:

@@ -1,6 +1,7 @@
 """Joint n-grams as a model: what they say, how probable they find it, and what is kept of them in a file."""
 
 import itertools
+import json
 import math
 import random
 from collections.abc import Callable
@@ -170,7 +171,7 @@ def test_a_file_has_all_of_it(tmp_path: Path) -> None:
         JointNgrams.load(tmp_path, 9, 8)
 
 
-def _set(name: str, at: int, value: int) -> Callable[[dict[str, Any]], None]:
+def _set(name: str, at: int, value: float) -> Callable[[dict[str, Any]], None]:
     def change(arrays: dict[str, Any]) -> None:
         arrays[name].reshape(-1)[at] = value
 
@@ -189,10 +190,14 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], None]] = {
     "a source token that there is not": _set("pieces.sources", -2, 1 << 20),
     "a target token that there is not": _set("pieces.targets", 0, 1 << 20),
     "pieces out of order": _set("pieces.sources", 0, 8),
+    "tokens out of order": _set("trie.tokens", 8, 6),
+    "a history that falls back on one as long": _set("trie.shorter", 9, 8),
     "no number": lambda arrays: arrays["trie.logs"].fill(np.nan),
+    "an endless number": _set("trie.rests", 3, np.inf),
     "fewer numbers": lambda arrays: arrays.update({"trie.rests": arrays["trie.rests"][:-1]}),
     "other numbers": lambda arrays: arrays.update({"trie.tokens": arrays["trie.tokens"].astype(np.int64)}),
     "another shape": lambda arrays: arrays.update({"pieces.targets": arrays["pieces.targets"][:, :1].copy()}),
+    "no shape": lambda arrays: arrays.update({"trie.tokens": np.array(3, np.int32)}),
     "no pieces": lambda arrays: arrays.update(
         {name: arrays[name][:0] for name in ("pieces.sources", "pieces.targets")}
     ),
@@ -215,6 +220,14 @@ def test_a_file_has_to_say_what_it_is(about: dict[str, str], tmp_path: Path) -> 
     learnt(words(50)).save(tmp_path)
     save_file(load_file(tmp_path / FILE), tmp_path / FILE, about)
     with pytest.raises(InputFault, match="No joint n-grams"):
+        JointNgrams.load(tmp_path, 9, 9)
+
+
+@pytest.mark.parametrize(("kind", "size"), [("BF16", 2), ("F8_E4M3", 1)])
+def test_numbers_that_numpy_has_not_are_refused(kind: str, size: int, tmp_path: Path) -> None:
+    header = json.dumps({"pieces.sources": {"dtype": kind, "shape": [1], "data_offsets": [0, size]}}).encode()
+    (tmp_path / FILE).write_bytes(len(header).to_bytes(8, "little") + header + bytes(size))
+    with pytest.raises(InputFault, match="missing or unreadable"):
         JointNgrams.load(tmp_path, 9, 9)
 
 
