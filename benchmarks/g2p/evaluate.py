@@ -1,6 +1,6 @@
 """How wrong a model is about words of CMUdict that it never saw; of several models, how wrong they are together.
 
-python benchmarks/g2p/evaluate.py OUT/model [OUT/model ...] [--part dev] [--beam 5] [--without-stress]
+python benchmarks/g2p/evaluate.py OUT/model [OUT/model ...] [--part dev] [--beam 5] [--without-stress] [--network-alone]
 """
 
 import argparse
@@ -44,10 +44,12 @@ def main() -> None:
     asked.add_argument("--part", choices=("dev", "test"), default="test")
     asked.add_argument("--beam", type=int, default=5, help="1 is greedy")
     asked.add_argument("--without-stress", action="store_true", help="look for what is best if stress does not count")
+    asked.add_argument("--network-alone", action="store_true", help="joint n-grams have no say")
     given = asked.parse_args()
     torch.set_num_threads(1)
     entries = getattr(dictionary.split(dictionary.read()), given.part)
     model = load(given.models)
+    model.joint_ngrams = None if given.network_alone else model.joint_ngrams
     began = time.process_time()
     said = say(model, entries, given.beam, plain=given.without_stress)
     speed = len(entries) / (time.process_time() - began)

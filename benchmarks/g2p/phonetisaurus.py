@@ -6,16 +6,13 @@ import os
 import platform
 import resource
 import subprocess
-from collections.abc import Sequence
+from collections import defaultdict
 from pathlib import Path
 
 from dictionary import Entries, pairs
 from evaluate import CANDIDATES, SAME_WITHOUT_STRESS
 
 from groundfog.algorithms.seq2seq.search.risk import risks
-
-Candidates = list[tuple[list[str], float]]
-"""Of one word: phonemes and their log probability."""
 
 CLIENT = Path(__file__).parents[2] / ".clients/phonetisaurus"
 
@@ -42,26 +39,20 @@ class Phonetisaurus:
 
     def say(self, entries: Entries, *, plain: bool = False) -> list[list[str]]:
         """:param plain: the pronunciation that is the best one if stress does not count."""
-        found, _ = self.candidates(list(entries), CANDIDATES if plain else 1)
-        return [least_risk(found[word]) for word in entries]
-
-    def candidates(self, asked: Sequence[str], most: int, beam: int = 10_000) -> tuple[dict[str, Candidates], float]:
-        """The likeliest pronunciations of each word, none where it knows none; and the CPU-seconds that they took."""
         words = self._folder / "words"
-        words.write_text("".join(f"{word}\n" for word in asked), encoding="utf-8")
-        options = [f"--model={self._model}", f"--wordlist={words}", f"--nbest={most}", f"--beam={beam}"]
-        command = ["phonetisaurus-g2pfst", *options, "--thresh=99", "--nlog_probs=true"]
-        began = _seconds_of_children()
+        words.write_text("".join(f"{word}\n" for word in entries), encoding="utf-8")
+        options = [f"--model={self._model}", f"--wordlist={words}", f"--nbest={CANDIDATES if plain else 1}"]
+        command = ["phonetisaurus-g2pfst", *options, "--beam=10000", "--thresh=99", "--nlog_probs=true"]
         printed = subprocess.run(command, check=True, env=_environment(), capture_output=True, text=True).stdout
-        found: dict[str, Candidates] = {word: [] for word in asked}
+        found = defaultdict(list)
         for line in printed.splitlines():
             word, negative, phonemes = line.split("\t")
             found[word].append((phonemes.split(), -float(negative)))
-        return found, _seconds_of_children() - began
+        return [_best(found[word]) for word in entries]
 
 
-def least_risk(candidates: Candidates) -> list[str]:
-    """The pronunciation that is the best one if stress does not count; nothing where there is none."""
+def _best(candidates: list[tuple[list[str], float]]) -> list[str]:
+    """What has least risk; a word that it has nothing for is said as nothing."""
     if not candidates:
         return []
     said, log_probabilities = zip(*candidates, strict=True)

@@ -3,9 +3,9 @@
     make .clients/phonetisaurus/ready
     .venv/bin/python benchmarks/g2p/table.py 'one core-hour=runs/hour' 'ensemble of 3=runs/a,runs/b,runs/c'
 
-Each OUT is a folder of train.py, or the word phonetisaurus: it is asked together with the models then (together.py).
-Phonetisaurus learns within 5 CPU-minutes; with `--keep FOLDER` it does so once. The table is printed, and with
-`--into README.md` it replaces what stands between the lines `<!-- g2p -->` and `<!-- end of g2p -->` of that file.
+Each OUT is a folder of train.py; where joint n-grams have a say, there is a row of the network alone, too. Phonetisaurus
+learns within 4 CPU-minutes; with `--keep FOLDER` it does so once. The table is printed, and with `--into README.md` it
+replaces what stands between the lines `<!-- g2p -->` and `<!-- end of g2p -->` of that file.
 """
 
 import argparse
@@ -20,15 +20,13 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import dictionary
 import torch
-from evaluate import say
+from evaluate import load, say
 from phonetisaurus import Phonetisaurus
 from scoring import score, standard_error
-from together import asked_together, best
 from train import machine
 
 from groundfog.algorithms.seq2seq import Ensemble, Seq2Seq
 
-PEER = Path("phonetisaurus")
 BEAM = 5
 HEAD = """\
 | test words, beam of 5 | CPU-minutes | parameters | WER | PER | WER without stress | PER without stress | \
@@ -41,21 +39,21 @@ def rows(systems: dict[str, list[Path]], peer: Phonetisaurus, parts: dictionary.
     seconds = peer.train(parts.train)
     yield row("Phonetisaurus 0.3.0", seconds, "–", peer.say(parts.test), peer.say(parts.test, plain=True), parts)
     for name, outs in systems.items():
-        models = [Seq2Seq.load(out / "model") for out in outs if out != PEER]
-        numbers = sum(weight.numel() for model in models for weight in model.network.parameters())
-        taken = [seconds if out == PEER else float((out / "cpu-seconds").read_text()) for out in outs]
-        said, plain = answers(models, peer if PEER in outs else None, parts.test)
-        yield row(name, sum(taken), f"{numbers / 1e6:.1f} M", said, plain, parts)
+        model = load([out / "model" for out in outs])
+        members = model.models if isinstance(model, Ensemble) else [model]
+        numbers = sum(weight.numel() for member in members for weight in member.network.parameters())
+        seconds = sum(float((out / "cpu-seconds").read_text()) for out in outs)
+        size = f"{numbers / 1e6:.1f} M"
+        if model.joint_ngrams:
+            ngrams = f"{size}, {len(model.joint_ngrams.trie.tokens) / 1e6:.1f} M n-grams"
+            yield row(name, seconds, ngrams, *answers(model, parts.test), parts)
+            model.joint_ngrams = None
+            name = "of that, the network alone"
+        yield row(name, seconds, size, *answers(model, parts.test), parts)
 
 
-def answers(
-    models: list[Seq2Seq], peer: Phonetisaurus | None, entries: dictionary.Entries
-) -> tuple[list[list[str]], list[list[str]]]:
-    """Of one model, of several, or of them and the peer; the second where stress does not count."""
-    if peer:
-        found = asked_together(models, peer, list(entries))
-        return [best(each, plain=False) for each in found], [best(each, plain=True) for each in found]
-    model = models[0] if len(models) == 1 else Ensemble(models)
+def answers(model: Seq2Seq | Ensemble, entries: dictionary.Entries) -> tuple[list[list[str]], list[list[str]]]:
+    """The second where stress does not count."""
     return say(model, entries, BEAM), say(model, entries, BEAM, plain=True)
 
 

@@ -2,7 +2,6 @@
 
     python benchmarks/g2p/train.py OUT --cpu-hours 1 rnn_num_hidden=512 lr_scheduler_type=linear ...
     python benchmarks/g2p/train.py OUT --like walkthrough
-    python benchmarks/g2p/train.py OUT --pairs TAUGHT ...       learns what teach.py wrote
 
 OUT gets `model/` (the best so far, for evaluate.py), `checkpoints/` (the same command goes on from there), `run.json`,
 `cpu-seconds`, and `curve.tsv`: a line per checkpoint, and where it was the best so far, the error rates of 2,000 dev
@@ -17,7 +16,6 @@ import json
 import os
 import platform
 import signal
-import sys
 import threading
 import time
 from dataclasses import asdict
@@ -56,32 +54,18 @@ def main() -> None:
     given = arguments()
     torch.set_num_threads(1)
     parts = dictionary.split(dictionary.read())
-    known = read(given.pairs / "pairs.tsv") if given.pairs else dictionary.pairs(parts.train)
-    held = dictionary.pairs(parts.dev)
+    known, held = dictionary.pairs(parts.train), dictionary.pairs(parts.dev)
     model = Seq2Seq(**hyperparameters(given, known, held))
-    follower = Follower(given.out, parts.dev, given.cpu_hours, teaching(given))
+    follower = Follower(given.out, parts.dev, given.cpu_hours)
     finished = model.fit(
         known,
         held,
-        start=Seq2Seq.load(given.start) if given.start else None,
         progress=follower.hear,
         stop=follower.stop,
         checkpoints=given.out / "checkpoints",
         folder=given.out / "model",
     )
     print(f"{follower.cpu:,.0f} CPU-seconds, {finished.updates:,} batches; {finished.reason}")
-
-
-def read(table: Path) -> list[tuple[list[str], list[str]]]:
-    """Words and pronunciations, each phoneme once in memory however often it stands there."""
-    with table.open(encoding="utf-8") as lines:
-        halves = (line.rstrip("\n").split("\t") for line in lines)
-        return [(list(word), [sys.intern(each) for each in said.split()]) for word, said in halves]
-
-
-def teaching(given: argparse.Namespace) -> float:
-    """CPU-seconds that others spent before this training began."""
-    return float((given.pairs / "cpu-seconds").read_text()) if given.pairs else 0.0
 
 
 def hyperparameters(given: argparse.Namespace, known: list[Any], held: list[Any]) -> dict[str, Any]:
@@ -91,7 +75,7 @@ def hyperparameters(given: argparse.Namespace, known: list[Any], held: list[Any]
         return dict(json.loads(run.read_text())["hyperparameters"])
     options = CONFIGURATIONS.get(given.like, {}) | dict(each.split("=", 1) for each in given.hyperparameters)
     if given.cpu_hours and not {"max_num_batches", "max_num_epochs"} & options.keys():
-        options["max_num_batches"] = affordable_batches(options, known, held, 3600 * given.cpu_hours - teaching(given))
+        options["max_num_batches"] = affordable_batches(options, known, held, 3600 * given.cpu_hours)
     given.out.mkdir(parents=True, exist_ok=True)
     about = {"cpu_hours": given.cpu_hours, "machine": machine(), "torch": torch.__version__}
     all_options = asdict(Seq2Seq(**options).hyperparameters)
@@ -122,13 +106,13 @@ def affordable_batches(options: dict[str, Any], known: list[Any], held: list[Any
 class Follower:
     """Prints and writes down how a training goes; stops it at the end of its budget, or when it is told to."""
 
-    def __init__(self, out: Path, dev: dictionary.Entries, cpu_hours: float | None, teaching: float) -> None:
+    def __init__(self, out: Path, dev: dictionary.Entries, cpu_hours: float | None) -> None:
         self.stop = threading.Event()
         self._model, self._curve = out / "model", out / "curve.tsv"
         self._sample = dict(list(dev.items())[:SAMPLE])
         self._budget = 3600 * cpu_hours if cpu_hours else float("inf")
         self._spent = out / "cpu-seconds"
-        self._before = float(self._spent.read_text()) if self._spent.exists() else teaching
+        self._before = float(self._spent.read_text()) if self._spent.exists() else 0.0
         if not self._curve.exists():
             self._curve.write_text(COLUMNS)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -176,9 +160,7 @@ def arguments() -> argparse.Namespace:
     asked.add_argument("out", type=Path, metavar="OUT")
     asked.add_argument("hyperparameters", nargs="*", metavar="name=value")
     asked.add_argument("--like", choices=CONFIGURATIONS)
-    asked.add_argument("--cpu-hours", type=float, help="all in all, what teachers took included")
-    asked.add_argument("--pairs", type=Path, metavar="TAUGHT", help="a folder of teach.py, to learn from instead")
-    asked.add_argument("--from", type=Path, dest="start", metavar="MODEL", help="a model whose weights it begins with")
+    asked.add_argument("--cpu-hours", type=float)
     return asked.parse_intermixed_args()
 
 
