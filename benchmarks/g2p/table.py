@@ -3,9 +3,9 @@
     make .clients/phonetisaurus/ready
     .venv/bin/python benchmarks/g2p/table.py 'one core-hour=runs/hour' 'ensemble of 3=runs/a,runs/b,runs/c'
 
-Each OUT is a folder of train.py; where joint n-grams have a say, there is a row of the network alone, too. Phonetisaurus
-learns within 4 CPU-minutes; with `--keep FOLDER` it does so once. The table is printed, and with `--into README.md` it
-replaces what stands between the lines `<!-- g2p -->` and `<!-- end of g2p -->` of that file.
+Each OUT is a folder of train.py; where joint n-grams have a say, there is a row of the network alone, too.
+Phonetisaurus learns within 4 CPU-minutes; with `--keep FOLDER` it does so once. The table is printed, and with
+`--into README.md` it replaces what stands between the lines `<!-- g2p -->` and `<!-- end of g2p -->` of that file.
 """
 
 import argparse
