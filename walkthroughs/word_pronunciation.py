@@ -62,8 +62,9 @@ QUICK = PUBLISHED | {
     "lr_scheduler_type": "fixed_rate_inv_t",
     "fixed_rate_lr_half_life": "1",
     "max_num_batches": "7000",
+    "joint_ngram_order": "8",
 }
-"""A smaller model and a schedule for a few minutes."""
+"""A smaller model and a schedule for a few minutes; beside it joint n-grams, which are Groundfog's own."""
 
 
 def main() -> None:
@@ -214,6 +215,8 @@ def watch(job_name: str, batches: int | None) -> list[tuple[int, float]]:
                 before = mean
                 bar.set_postfix_str(f"loss {curve[-1][1]:.3f}, {float(found[1]):.0f} pairs/s", refresh=False)
                 bar.update(every)
+            elif line.startswith("Joint n-grams"):
+                bar.write(f"  {line}")
             elif "\tValidation-" in line:
                 before, since = 0.0, 0
                 bar.write("  " + line.replace("\t", " "))

@@ -102,14 +102,14 @@ def _probabilities(groups: list["_Group"]) -> tuple[np.ndarray, np.ndarray]:
     """The keys of all pieces that may be, sorted, and the logarithms of their probabilities."""
     keys = np.unique(np.concatenate([np.unique(each) for group in groups for each in group.candidates()]))
     numbers = [group.numbers(keys) for group in groups]
-    logs = np.zeros(len(keys))
+    probabilities = np.ones(len(keys))
     for _ in range(_ROUNDS):
         counts = np.zeros(len(keys))
         for group, theirs in zip(groups, numbers, strict=True):
-            group.count(theirs, logs, counts)
-        with np.errstate(divide="ignore"):
-            logs = np.log(counts / counts.sum())
-    return keys, logs
+            group.count(theirs, probabilities, counts)
+        probabilities = counts / counts.sum()
+    with np.errstate(divide="ignore"):
+        return keys, np.log(probabilities)
 
 
 class _Group:
@@ -136,29 +136,48 @@ class _Group:
             found.append(at.astype(np.int32))
         return found
 
-    def count(self, numbers: list[np.ndarray], logs: np.ndarray, counts: np.ndarray) -> None:
+    def count(self, numbers: list[np.ndarray], probabilities: np.ndarray, counts: np.ndarray) -> None:
         """How often each piece is to be expected, by sums over all cuts forward and backward."""
-        forward, backward = self._sums(numbers, logs), self._sums(numbers, logs, back=True)
-        whole = forward[-1, :, -1][None, :, None]
+        forward, forward_logs = self._sums(numbers, probabilities)
+        backward, backward_logs = self._sums(numbers, probabilities, back=True)
+        with np.errstate(divide="ignore"):
+            whole = forward_logs[-1] + np.log(forward[-1, :, -1])  # [B]
+        # A pair too long for its sums to be told from 0 has no say.
+        whole[whole == -np.inf] = np.inf
         for (source, target), theirs in zip(SHAPES, numbers, strict=True):
-            before = forward[: self._width + 1 - source, :, : self._height + 1 - target]
             ids = theirs.transpose(1, 0, 2)
-            expected = np.exp(before + logs[ids] + backward[source:, :, target:] - whole)
+            shares = np.exp(forward_logs[: self._width + 1 - source] + backward_logs[source:] - whole)
+            expected = forward[: self._width + 1 - source, :, : self._height + 1 - target] * probabilities[ids]
+            expected *= backward[source:, :, target:]
+            expected *= shares[:, :, None]
             counts += np.bincount(ids.ravel(), expected.ravel(), len(counts))
 
-    def _sums(self, numbers: list[np.ndarray], logs: np.ndarray, *, back: bool = False) -> np.ndarray:
-        """[S + 1, B, T + 1]: the logarithm of the sum over all ways to a place, or on from it."""
-        sums = self._places()
-        sums[-1 if back else 0, :, -1 if back else 0] = 0
+    def _sums(
+        self, numbers: list[np.ndarray], probabilities: np.ndarray, *, back: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The sum over all ways to a place, or on from it: [S + 1, B, T + 1], each row of a pair adding up to 1.
+
+        The second are the logarithms of what the rows are to be multiplied by, [S + 1, B] (Rabiner 1989, section V.A).
+        """
+        sums, logs = (
+            np.zeros((self._width + 1, self._pairs, self._height + 1)),
+            np.zeros((self._width + 1, self._pairs)),
+        )
+        sums[-1 if back else 0, :, -1 if back else 0] = 1
+        early_late = [(slice(0, self._height + 1 - target), slice(target, None)) for _, target in SHAPES]
+        onward = -1 if back else 1
         for row in range(self._width - 1, -1, -1) if back else range(1, self._width + 1):
-            for (source, target), ids in zip(SHAPES, numbers, strict=True):
-                other = row + source if back else row - source
+            for (source, _), ids, (early, late) in zip(SHAPES, numbers, early_late, strict=True):
+                other = row - onward * source
                 if 0 <= other <= self._width:
-                    early, late = slice(0, self._height + 1 - target), slice(target, None)
                     here, there = (early, late) if back else (late, early)
-                    way = sums[other, :, there] + logs[ids[:, min(row, other)]]
-                    np.logaddexp(sums[row, :, here], way, out=sums[row, :, here])
-        return sums
+                    scale = np.exp(logs[other] - logs[row - onward])[:, None]
+                    sums[row, :, here] += sums[other, :, there] * probabilities[ids[:, min(row, other)]] * scale
+            whole = sums[row].sum(1)
+            whole[whole == 0] = 1
+            sums[row] /= whole[:, None]
+            logs[row] = logs[row - onward] + np.log(whole)
+        return sums, logs
 
     def best(self, keys: np.ndarray, logs: np.ndarray) -> Iterator[list[int]]:
         """The most probable cut of each pair that has any, as places in `keys`.
