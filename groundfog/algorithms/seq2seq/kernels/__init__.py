@@ -58,7 +58,7 @@ def _library(name: str) -> ctypes.CDLL | None:
 def _built(name: str) -> Path:
     file = f"{name}-{_key(name)}.so"
     for folder in _folders():
-        if (folder / file).exists() and _is_ours(folder):
+        if os.access(folder / file, os.R_OK) and _is_ours(folder):
             return folder / file
     for folder in _folders():
         if _can_be_written(folder):
@@ -90,7 +90,8 @@ def _folders() -> Iterator[Path]:
 
 def _can_be_written(folder: Path) -> bool:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Jobs run as users of their own, and are to find what was built before them.
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError:
         return False
     return os.access(folder, os.W_OK) and _is_ours(folder)

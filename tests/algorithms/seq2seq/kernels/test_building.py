@@ -4,8 +4,10 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -17,7 +19,19 @@ SOURCE = 'extern "C" int answer() { return ANSWER; }\n'
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
     """A source of our own, and two folders for what is built from it."""
-    sources, places = tmp_path / "kernels", [tmp_path / "first", tmp_path / "second"]
+    yield from laid_out(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def public_folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+    """Where others may look, too."""
+    with TemporaryDirectory() as root:
+        Path(root).chmod(0o755)
+        yield from laid_out(Path(root), monkeypatch)
+
+
+def laid_out(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+    sources, places = root / "kernels", [root / "first", root / "second"]
     sources.mkdir()
     (sources / "sample.cpp").write_text('#include "answer.h"\n' + SOURCE)
     (sources / "answer.h").write_text("#define ANSWER 42\n")
@@ -50,6 +64,30 @@ def test_where_the_first_folder_cannot_be_written_the_next_is_taken(folders: lis
     folders[0].write_text("a file, no folder")
     assert kernels.library("sample") is not None
     assert len(list(folders[1].iterdir())) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_job_finds_what_was_built_before_it_though_it_runs_as_another_user(public_folders: list[Path]) -> None:
+    built, folders = kernels.library("sample"), public_folders
+    assert built is not None
+    assert as_somebody_else(lambda: kernels._built("sample") == Path(built._name)) == 0
+    # Where it may not look, it builds its own.
+    folders[0].chmod(0o700)
+    folders[1].mkdir()
+    os.chown(folders[1], 12345, 12345)
+    assert as_somebody_else(lambda: kernels._built("sample").parent == folders[1]) == 0
+
+
+def as_somebody_else(true: Callable[[], bool]) -> int:
+    """0 if it is true to them, too."""
+    child = os.fork()
+    if not child:
+        with suppress(BaseException):
+            os.setgid(12345)
+            os.setuid(12345)
+            os._exit(0 if true() else 1)
+        os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_a_folder_that_anybody_may_write_to_is_not_trusted(folders: list[Path]) -> None:
