@@ -162,7 +162,12 @@ def _prepared(folder: Path, size: str, chosen: dict[str, Any], start: "Seq2Seq |
     options = Hyperparameters.of(known | chosen)
     channels = read_channels(folder, options)
     longest = options.max_seq_len_source, options.max_seq_len_target
-    model = _model(_options(size, channels.train.pairs, longest, start) | known | chosen)
+    assumed = _options(size, channels.train.pairs, longest, start)
+    if start is None:
+        first = channels.train.first
+        lengths = zip(first.sources.lengths.tolist(), first.targets.lengths.tolist(), strict=True)
+        assumed["joint_ngram_order"] = assumptions.joint_ngram_order(list(lengths))
+    model = _model(assumed | known | chosen)
     model.source_vocabulary, model.target_vocabulary = channels.source_vocabulary, channels.target_vocabulary
     model.tokenizers = Tokenizers.read(folder / "vocab")
     about = f"{folder}: {channels.train.pairs:,} pairs, {len(channels.validation):,} to validate on"

@@ -54,6 +54,12 @@ def test_a_model_of_it_takes_raw_text(run: Run, prepared: Path, tmp_path: Path) 
     assert model.hyperparameters.max_seq_len_source == 5
 
 
+def test_joint_ngrams_are_learnt_of_it_as_of_the_table(run: Run, prepared: Path, tmp_path: Path) -> None:
+    result = run("train", prepared, "--output", tmp_path / "model", *QUICK, "--max-num-epochs", 1)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "model" / "ngrams.safetensors").exists()
+
+
 def test_the_seed_decides_what_is_held_out(run: Run, table: Path, prepared: Path, tmp_path: Path) -> None:
     run("prepare", table, "--output", tmp_path / "same", "--held-out", 0.1)
     run("prepare", table, "--output", tmp_path / "other", "--held-out", 0.1, "--seed", 2)
