@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 STOPPED = 130
 """The exit code of what Ctrl-C ended, as shells have it."""
 
+_FOR_NOW = {"joint_ngram_order": 1}
+"""Assumed until the data tell: joint_ngram_weight alone is not at odds with what they may bring."""
+
 
 @click.command(cls=WithHyperparameters)
 @asking.pairs_options
@@ -75,7 +78,7 @@ def train(
     hyperparameters = {name: given.pop(name) for name in Hyperparameters.__dataclass_fields__}
     chosen = {name: value for name, value in hyperparameters.items() if value is not None}
     # What is wrong with them is said before anything is read.
-    Hyperparameters.of(chosen)
+    Hyperparameters.of(_FOR_NOW | chosen)
     # Threads that wait asleep: where others work too, spinning ones make everything several times slower.
     os.putenv("OMP_WAIT_POLICY", "PASSIVE")
     data_at = given["pairs"] or given["source"]
@@ -135,7 +138,7 @@ def _lesson(given: dict[str, Any], size: str, chosen: dict[str, Any], start: "Se
     """From text."""
     skip_faulty = given["skip_faulty"]
     found = data.read(*(given.pop(name) for name in ("pairs", "source", "target", "columns", "header", "skip_faulty")))
-    seed = Hyperparameters.of(chosen).seed
+    seed = Hyperparameters.of(_FOR_NOW | chosen).seed
     material = data.gather(
         found, data.Wanted(**given), skip_faulty=skip_faulty, held_out=data.HELD_OUT, seed=seed, start=start
     )
@@ -159,7 +162,7 @@ def _prepared(folder: Path, size: str, chosen: dict[str, Any], start: "Seq2Seq |
     from ..data.tokenizer import Tokenizers
 
     known = prepared_hyperparameters(folder)
-    options = Hyperparameters.of(known | chosen)
+    options = Hyperparameters.of(_FOR_NOW | known | chosen)
     channels = read_channels(folder, options)
     longest = options.max_seq_len_source, options.max_seq_len_target
     assumed = _options(size, channels.train.pairs, longest, start)

@@ -125,6 +125,19 @@ def test_each_hyperparameter_is_an_option(run: Run, table: Path, tmp_path: Path)
     }
 
 
+def test_the_weight_of_joint_ngrams_needs_no_order_where_that_is_chosen_anyway(
+    run: Run, table: Path, tmp_path: Path
+) -> None:
+    given = ["--size", "small", "--max-num-batches", 1, "--joint-ngram-weight", 0.3]
+    result = run("train", table, "--output", tmp_path / "model", *given)
+    assert result.exit_code == 0, result.output
+    ngrams = Seq2Seq.load(tmp_path / "model").joint_ngrams
+    assert ngrams is not None
+    assert ngrams.weight == 0.3
+    result = run("train", table, "--output", tmp_path / "none", *given, "--joint-ngram-order", 0)
+    assert "joint_ngram_weight is for joint n-grams" in result.stderr
+
+
 def test_the_help_lists_each_with_what_it_means_its_rule_and_its_default(run: Run) -> None:
     said = run("train", "-h").output
     words = " ".join(said.split())
