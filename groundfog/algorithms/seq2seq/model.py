@@ -217,16 +217,17 @@ class Seq2Seq(Translator):
             "vocab.src.json": source_vocabulary.text(),
             "vocab.trg.json": target_vocabulary.text(),
         }
+        # What says that there are n-grams comes after them.
+        if self.joint_ngrams:
+            self.joint_ngrams.save(folder)
         for name, text in texts.items():
             write_text(folder / name, text)
+        if not self.joint_ngrams:
+            (folder / NGRAMS_FILE).unlink(missing_ok=True)
         if self.tokenizers.raw:
             write_text(folder / TOKENIZER_FILE, self.tokenizers.text())
         else:
             (folder / TOKENIZER_FILE).unlink(missing_ok=True)
-        if self.joint_ngrams:
-            self.joint_ngrams.save(folder)
-        else:
-            (folder / NGRAMS_FILE).unlink(missing_ok=True)
         write_tensors(folder / "params.best", network.state_dict(), {"format": VERSION})
 
     def export_onnx(self, folder: Path | str) -> None:

@@ -31,6 +31,8 @@ LONGEST = 400
 _NGRAMS = 8
 _MOST_PLACES = 1 << 25
 """Five times CMUdict."""
+_MOST_ROWS = 20_000
+"""Six times CMUdict."""
 
 _LOOKED_AT = 20_000
 _LONG_TEXT = 100
@@ -85,7 +87,9 @@ def joint_ngram_order(lengths: Sequence[tuple[int, int]]) -> int:
 
     short = sum(target <= LONGEST * source for source, target in lengths)
     places = sum(source * (target + 1) for source, target in lengths)
-    return _NGRAMS if short >= 0.95 * len(lengths) and places <= _MOST_PLACES else 0
+    # Pairs of the same lengths are learnt from together, so that many different ones take long.
+    rows = sum(source for source, _ in set(lengths))
+    return _NGRAMS if short >= 0.95 * len(lengths) and places <= _MOST_PLACES and rows <= _MOST_ROWS else 0
 
 
 def hyperparameters_after(learnt: Hyperparameters, pairs: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@
 namespace {
 
 constexpr double NEVER = -std::numeric_limits<double>::infinity();
-constexpr double UNKNOWN = -20;  // log probability of a source token that stands in no piece
+constexpr long EACH = 16;  // hypotheses of a given target, at each place of the source and each of the target
 enum { BEGIN = 0, END = 1, FIRST = 2, LONGEST = 2 };
 
 extern "C" {
@@ -105,6 +105,17 @@ class Place {
         if (hypotheses.size() > width) hypotheses.resize(width);
         return hypotheses;
     }
+
+    // So many of each target so far.
+    const std::vector<Hypothesis>& best_of_each(long most, int32_t targets) {
+        std::vector<long> kept(targets, 0);
+        best(hypotheses.size(), -NEVER);
+        std::vector<Hypothesis> found;
+        for (const Hypothesis& each : hypotheses)
+            if (kept[each.said]++ < most) found.push_back(each);
+        hypotheses.swap(found);
+        return hypotheses;
+    }
 };
 
 // Targets so far as a tree, so that equal ones are one number.
@@ -114,8 +125,14 @@ class Free {
     };
     std::vector<Node> nodes{{-1, -1}};
     Numbers numbers;
+    const size_t width;
+    const double threshold;
 
   public:
+    Free(size_t width, double threshold) : width(width), threshold(threshold) {}
+
+    const std::vector<Hypothesis>& best(Place& place) const { return place.best(width, threshold); }
+
     int32_t further(int32_t said, int32_t token) {
         const size_t at = numbers.at(together(said, token), nodes.size());
         if (at == nodes.size()) nodes.push_back({said, token});
@@ -135,39 +152,35 @@ struct Bound {
     const int32_t* target;
     int32_t length;
 
+    const std::vector<Hypothesis>& best(Place& place) const { return place.best_of_each(EACH, length + 1); }
+
     int32_t further(int32_t said, int32_t token) const { return said < length && target[said] == token ? said + 1 : -1; }
 };
 
 class Search {
     const Grams& grams;
     const int32_t* source;
-    const size_t length, width;
-    const double threshold;
+    const size_t length;
     std::vector<char> heard;  // of each piece that is looked for, whether a longer history knew it
 
   public:
-    Search(const Grams& grams, const int32_t* source, size_t length, size_t width, double threshold)
-        : grams(grams), source(source), length(length), width(width), threshold(threshold) {}
+    Search(const Grams& grams, const int32_t* source, size_t length) : grams(grams), source(source), length(length) {}
 
-    // The targets at the end of the source, as numbers of `targets`.
+    // The targets at the end of the source, as numbers of `targets`; none where a token stands in no piece.
     template <class Targets>
     std::vector<Hypothesis> run(Targets& targets) {
         std::vector<Place> places(length + 1);
         places[0].add(child(0, BEGIN), 0, 0);
         for (size_t at = 0; at < length; at++) {
-            bool known = false;
-            const std::vector<Hypothesis>& best = places[at].best(width, threshold);
+            const std::vector<Hypothesis>& best = targets.best(places[at]);
             for (size_t tokens = 1; tokens <= LONGEST && at + tokens <= length; tokens++) {
                 const auto [from, to] = range(at, tokens);
-                known = known || from < to;
                 for (const Hypothesis& each : best)
                     go_on(each, from + FIRST, to + FIRST, [&](int32_t piece, int32_t history, double log) {
                         const int32_t said = with(targets, each.said, piece - FIRST);
                         if (said >= 0) places[at + tokens].add(history, said, each.total + log);
                     });
             }
-            if (!known)
-                for (const Hypothesis& each : best) places[at + 1].add(0, each.said, each.total + UNKNOWN);
         }
         Place ended;
         for (const Hypothesis& each : places[length].best(std::numeric_limits<size_t>::max(), -NEVER))
@@ -256,8 +269,8 @@ Found* say(
 ) try {
     auto answers = std::make_unique<Answers>();
     for (int64_t number = 0; number < sources; ids += lengths[number++]) {
-        Free targets;
-        std::vector<Hypothesis> ended = Search(*grams, ids, lengths[number], width, threshold).run(targets);
+        Free targets(width, threshold);
+        std::vector<Hypothesis> ended = Search(*grams, ids, lengths[number]).run(targets);
         double whole = NEVER;
         for (const Hypothesis& each : ended) whole = log_sum(whole, each.total);
         answers->wholes_.push_back(whole);
@@ -283,7 +296,7 @@ int32_t joint(
 ) try {
     Bound bound{target, static_cast<int32_t>(said)};
     *log = NEVER;
-    Search search(*grams, source, length, std::numeric_limits<size_t>::max(), -NEVER);
+    Search search(*grams, source, length);
     for (const Hypothesis& each : search.run(bound))
         if (each.said == said) *log = each.total;
     return 1;

@@ -129,10 +129,10 @@ def log_lines(record: Record) -> Iterator[str]:
 def ngram_line(record: NgramsLearnt | NgramsWeighed) -> str:
     match record:
         case NgramsLearnt():
-            left_out = f", {record.left_out:,} left out whose targets are too long" if record.left_out else ""
+            left_out = f" ({record.left_out:,} of them cannot be cut)" if record.left_out else ""
             return (
-                f"Joint n-grams: {record.ngrams:,} of {record.pieces:,} pieces, from {record.pairs:,} pairs{left_out},"
-                f" in {record.seconds:.1f} s"
+                f"Joint n-grams: {record.ngrams:,}, made of {record.pieces:,} pieces, from {record.pairs:,} pairs"
+                f"{left_out}, in {record.seconds:.1f} s"
             )
         case NgramsWeighed():
             return (

@@ -41,7 +41,7 @@ _WIDTH = 40
 _THRESHOLD = 8.0
 """How far the logarithm of a hypothesis's probability may be behind that of the best one at its place."""
 _LEAST = -30.0
-"""The logarithm of the probability of a target that they cannot say, so that a network may say it all the same."""
+"""The logarithm of the probability of a target that they cannot say: a network that is sure of it may."""
 
 
 @dataclass
@@ -130,13 +130,13 @@ class Opinion:
     whole: float
     """The logarithm of the probability of the source, with any target."""
 
-    def of(self, target: Sequence[int]) -> float:
-        """The logarithm of its probability."""
-        if tuple(target) in self.likeliest:
-            return max(self.likeliest[tuple(target)], _LEAST)
+    def of(self, target: Sequence[int]) -> float | None:
+        """The logarithm of its probability; None where they think nothing: of a source with a token they never met."""
         if self.whole == -math.inf:
-            return _LEAST
-        return min(max(self.ngrams.joint(self.source, target) - self.whole, _LEAST), 0.0)
+            return None
+        known = self.likeliest.get(tuple(target))
+        log = self.ngrams.joint(self.source, target) - self.whole if known is None else known
+        return min(max(log, _LEAST), 0.0)
 
 
 def _is_whole(pieces: Pieces, trie: Trie) -> bool:

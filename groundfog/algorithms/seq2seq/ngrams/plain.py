@@ -9,7 +9,7 @@ This is what kernels/ngrams.cpp does, and what it is tested against; where there
 
 import heapq
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -21,8 +21,11 @@ from .pieces import LONGEST, Pieces
 
 Ids = tuple[int, ...]
 
-UNKNOWN = -20.0
-"""The logarithm of the probability of a source token that stands in no piece; it says nothing."""
+_EACH = 16
+"""Hypotheses of a target that is given, at each place of the source and each of the target."""
+
+Place = dict[tuple[int, Ids], float]
+"""The hypotheses that have come to a place of the source: history, target, and the logarithm of their probability."""
 
 
 class Plain:
@@ -34,9 +37,9 @@ class Plain:
             self._pieces[_present(source)].append(number + FIRST)
 
     def say(self, sources: Sequence[Sequence[int]], width: int, threshold: float, most: int) -> list[Said]:
-        """For each source, none of them empty, its `most` most probable targets."""
+        """For each source, none of them empty, its `most` most probable targets; none if a token stands in no piece."""
 
-        def best(place: dict[tuple[int, Ids], float]) -> list[tuple[tuple[int, Ids], float]]:
+        def best(place: Place) -> list[tuple[tuple[int, Ids], float]]:
             found = heapq.nlargest(width, place.items(), key=_probability)
             return [each for each in found if each[1] >= found[0][1] - threshold]
 
@@ -46,16 +49,25 @@ class Plain:
     def joint(self, source: Sequence[int], target: Sequence[int]) -> float:
         """The logarithm of the probability of a source and a target together."""
         whole = tuple(target)
-        found = self._search(source, lambda place: list(place.items()), lambda said: whole[: len(said)] == said)
-        return found.get(whole, -math.inf)
+
+        def best(place: Place) -> list[tuple[tuple[int, Ids], float]]:
+            kept: Counter[Ids] = Counter()
+            found = []
+            for (history, said), log in sorted(place.items(), key=_probability, reverse=True):
+                kept[said] += 1
+                if kept[said] <= _EACH:
+                    found.append(((history, said), log))
+            return found
+
+        return self._search(source, best, lambda said: whole[: len(said)] == said).get(whole, -math.inf)
 
     def _search(
         self,
         source: Sequence[int],
-        best: Callable[[dict[tuple[int, Ids], float]], list[tuple[tuple[int, Ids], float]]],
+        best: Callable[[Place], list[tuple[tuple[int, Ids], float]]],
         follow: Callable[[Ids], bool],
     ) -> dict[Ids, float]:
-        places: list[dict[tuple[int, Ids], float]] = [{} for _ in range(len(source) + 1)]
+        places: list[Place] = [{} for _ in range(len(source) + 1)]
         places[0][BEGIN + 1, ()] = 0.0
         for at in range(len(source)):
             further = [
@@ -68,8 +80,6 @@ class Plain:
                         target = said + self._targets[piece - FIRST]
                         if follow(target):
                             _add(places[at + len(read)], (after, target), total + log)
-                if not known:
-                    _add(places[at + 1], (0, said), total + UNKNOWN)
         ended: dict[Ids, float] = {}
         for (history, said), total in places[-1].items():
             for _, _, log in self._continued(history, [END]):

@@ -22,8 +22,8 @@ class Named(NamedTuple):
 
     hypothesis: Hypothesis
     """As probable as the network finds it."""
-    log: float
-    """The logarithm of the probability that the n-grams give to it."""
+    log: float | None
+    """The logarithm of the probability that the n-grams give to it; None where they think nothing."""
 
 
 def named(
@@ -64,7 +64,9 @@ def _may_be_said(target: tuple[int, ...], allowed: Following | None) -> bool:
 def weighed(each: Named, weight: float, alpha: float) -> Hypothesis:
     """The hypothesis, as probable as both together find it."""
     alone = each.hypothesis.log_probability
-    total = alone if alone == -math.inf else (1 - weight) * alone + weight * each.log
+    if each.log is None or alone == -math.inf:
+        return each.hypothesis
+    total = (1 - weight) * alone + weight * each.log
     return replace(each.hypothesis, log_probability=total, score=total / (len(each.hypothesis.ids) + 1) ** alpha)
 
 

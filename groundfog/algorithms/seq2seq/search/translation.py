@@ -121,10 +121,7 @@ class Translator(ABC):
         if self.joint_ngrams and self.joint_ngrams.weight:
             several = named(self.speaker, self.joint_ngrams, ids, wanted)
             weight = self.joint_ngrams.weight
-            found = [
-                best(each, weight, wanted) if source else each[0].hypothesis
-                for each, source in zip(several, ids, strict=True)
-            ]
+            found = [best(each, weight, wanted) for each in several]
         else:
             found = search_all(self.speaker, ids, **vars(wanted))
         translations = [
@@ -164,8 +161,8 @@ class Translator(ABC):
             weight = self.joint_ngrams.weight
             opinions = self.joint_ngrams.opinions([source for source, _ in ids], 1)
             found = [
-                weighed(Named(each, opinion.of(each.ids)), weight, options.length_penalty_alpha) if source else each
-                for each, opinion, (source, _) in zip(found, opinions, ids, strict=True)
+                weighed(Named(each, opinion.of(each.ids)), weight, options.length_penalty_alpha)
+                for each, opinion in zip(found, opinions, strict=True)
             ]
         return [
             Translation(

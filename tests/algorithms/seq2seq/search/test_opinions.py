@@ -43,7 +43,9 @@ def log_of(model: Seq2Seq, source: list[str], target: list[str]) -> float:
     """By the n-grams alone."""
     assert model.joint_ngrams is not None
     ids, said = model.vocabularies[0].encode(source), model.vocabularies[1].encode(target)
-    return model.joint_ngrams.opinions([ids], 1)[0].of(said)
+    log = model.joint_ngrams.opinions([ids], 1)[0].of(said)
+    assert log is not None
+    return log
 
 
 @settings(max_examples=25, deadline=None)
@@ -65,7 +67,9 @@ def test_a_score_is_what_both_think_of_a_target(
             continue
         for each in best.alternatives:
             [network] = alone.align([(source, each.tokens)])
-            expected = (network.log_probability + log_of(together, source, each.tokens)) / 2
+            expected = network.log_probability
+            if "e" not in source:  # which the n-grams never met
+                expected = (network.log_probability + log_of(together, source, each.tokens)) / 2
             assert each.log_probability == pytest.approx(expected, abs=1e-4)
             assert each.score == pytest.approx(expected / (len(each.tokens) + 1) ** alpha, abs=1e-4)
             assert each.attention is not None
