@@ -70,7 +70,10 @@ def main() -> None:
         Way(f"beam of {given.beam}, threshold {threshold:g}", beam_size=given.beam, beam_threshold=threshold)
         for threshold in given.thresholds
     ]
-    search_in_turn([greedy, *beams], load([given.model]), sorted(entries, key=len), given.rounds)
+    model = load([given.model])
+    # It is the network's beam that is measured.
+    model.joint_ngrams = None
+    search_in_turn([greedy, *beams], model, sorted(entries, key=len), given.rounds)
     for way in (greedy, *beams):
         changed = sum(way.said[word] != beams[0].said[word] for word in entries)
         rates = score([way.said[word] for word in entries], entries)

@@ -28,6 +28,8 @@ _ROUNDS = 11
 _LEARNT_FROM = 1 << 24
 """Places that cuts may go through, S * (T + 1) of a pair: beyond it, probabilities are learnt from every second pair,
 or fewer."""
+_NEVER, _LARGEST = -1e9, 700.0
+"""Logarithms: of next to nothing, and of what is next to the largest number."""
 _AT_ONCE = 1 << 20
 """Places in one array."""
 
@@ -146,7 +148,8 @@ class _Group:
         whole[whole == -np.inf] = np.inf
         for (source, target), theirs in zip(SHAPES, numbers, strict=True):
             ids = theirs.transpose(1, 0, 2)
-            shares = np.exp(forward_logs[: self._width + 1 - source] + backward_logs[source:] - whole)
+            shares = forward_logs[: self._width + 1 - source] + backward_logs[source:] - whole
+            shares = np.exp(np.minimum(shares, _LARGEST))
             expected = forward[: self._width + 1 - source, :, : self._height + 1 - target] * probabilities[ids]
             expected *= backward[source:, :, target:]
             expected *= shares[:, :, None]
@@ -167,16 +170,18 @@ class _Group:
         early_late = [(slice(0, self._height + 1 - target), slice(target, None)) for _, target in SHAPES]
         onward = -1 if back else 1
         for row in range(self._width - 1, -1, -1) if back else range(1, self._width + 1):
+            before = [row - onward * source for source in (1, 2) if 0 <= row - onward * source <= self._width]
+            most = logs[before].max(0)
             for (source, _), ids, (early, late) in zip(SHAPES, numbers, early_late, strict=True):
                 other = row - onward * source
-                if 0 <= other <= self._width:
+                if other in before:
                     here, there = (early, late) if back else (late, early)
-                    scale = np.exp(logs[other] - logs[row - onward])[:, None]
+                    scale = np.exp(logs[other] - most)[:, None]
                     sums[row, :, here] += sums[other, :, there] * probabilities[ids[:, min(row, other)]] * scale
             whole = sums[row].sum(1)
-            whole[whole == 0] = 1
-            sums[row] /= whole[:, None]
-            logs[row] = logs[row - onward] + np.log(whole)
+            reached = whole > 0
+            sums[row, reached] /= whole[reached, None]
+            logs[row] = np.where(reached, most + np.log(np.where(reached, whole, 1)), _NEVER)
         return sums, logs
 
     def best(self, keys: np.ndarray, logs: np.ndarray) -> Iterator[list[int]]:

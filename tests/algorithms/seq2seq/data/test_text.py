@@ -156,9 +156,10 @@ def test_an_empty_side_of_two_files_is_told_or_left_out(write: Write) -> None:
         read_parallel(write("\n", "a.txt"), write("\n", "b.txt"), skip_faulty=True)
 
 
-_side = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=15).filter(
-    lambda text: text == text.strip() and text
-)
+# At the beginning of a file U+FEFF is a byte order mark, and no part of the text.
+_side = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufeff"), min_size=1, max_size=15
+).filter(lambda text: text == text.strip() and text)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
