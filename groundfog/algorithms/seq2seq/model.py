@@ -20,6 +20,7 @@ A folder with a model has the names that SageMaker's seq2seq (and Sockeye before
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -38,7 +39,7 @@ from .data.windows import Windows
 from .errors import InputFault
 from .hyperparameters import Hyperparameters
 from .learning.checkpoint import write_tensors
-from .learning.progress import Finished, Listener
+from .learning.progress import Finished, Listener, NgramsLearnt
 from .learning.train import Data, Surroundings, Training
 from .learning.weight import weigh
 from .network.network import Network, initialise
@@ -178,11 +179,13 @@ class Seq2Seq(Translator):
         if not order or (known and known.order == order):
             return known if order else None
         source, target = self.vocabularies
-        learnt, told = JointNgrams.learn(pairs, len(source), len(target), order)
-        tell(told)
+        began = time.monotonic()
+        made, learnt = JointNgrams.learn(pairs, len(source), len(target), order)
+        numbers = len(pairs), len(pairs) - learnt, len(made.pieces), len(made.trie.tokens)
+        tell(NgramsLearnt(*numbers, time.monotonic() - began))
         if kept is not None:
-            learnt.save(Path(kept))
-        return learnt
+            made.save(Path(kept))
+        return made
 
     def _begin_with(self, start: "Seq2Seq") -> None:
         if start.vocabularies != self.vocabularies:

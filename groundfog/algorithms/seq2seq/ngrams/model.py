@@ -1,6 +1,6 @@
 """JointNgrams: a model of its own, learnt in a minute, that says targets and judges them.
 
-    ngrams, told = JointNgrams.learn(corpus, source_tokens, target_tokens, order=8)
+    ngrams, learnt = JointNgrams.learn(corpus, source_tokens, target_tokens, order=8)
     [opinion] = ngrams.opinions([source], most=5)
     opinion.likeliest      {target: log p(target | source), ...}
     opinion.of(target)     log p(target | source)
@@ -11,7 +11,6 @@ heart what a network has only the drift of, and nothing of what stands far away;
 """
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +24,6 @@ from .. import kernels
 from ..data.batching import Corpus
 from ..errors import InputFault
 from ..kernels import ngrams as compiled
-from ..learning.progress import NgramsLearnt
 from .counts import FIRST, Trie, learn
 from .pieces import LONGEST, Pieces, cut
 from .plain import Ids, Plain
@@ -53,19 +51,15 @@ class JointNgrams:
     """How much they have to say beside a network, from 0 to 1."""
 
     @classmethod
-    def learn(
-        cls, corpus: Corpus, source_tokens: int, target_tokens: int, order: int
-    ) -> tuple["JointNgrams", NgramsLearnt]:
-        """What was learnt, and what there is to tell of it.
+    def learn(cls, corpus: Corpus, source_tokens: int, target_tokens: int, order: int) -> tuple["JointNgrams", int]:
+        """What was learnt, and of how many pairs.
 
         :param source_tokens: how many the vocabulary has; so is `target_tokens`.
         :raises InputFault: too many pairs cannot be cut into pieces, or the vocabularies are too large.
         """
-        began = time.monotonic()
         cuts = cut(corpus, source_tokens, target_tokens)
-        made = cls(cuts.pieces, learn(cuts.ids, cuts.lengths, len(cuts.pieces), order), order)
-        left_out, nodes = len(corpus) - len(cuts.lengths), len(made.trie.tokens)
-        return made, NgramsLearnt(len(corpus), left_out, len(cuts.pieces), nodes, time.monotonic() - began)
+        trie = learn(cuts.ids, cuts.lengths, len(cuts.pieces), order)
+        return cls(cuts.pieces, trie, order), len(cuts.lengths)
 
     def opinions(self, sources: Sequence[Sequence[int]], most: int) -> list["Opinion"]:
         """What they think of each source, the `most` likeliest targets of it being known already."""
