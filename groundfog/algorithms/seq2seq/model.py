@@ -173,11 +173,13 @@ class Seq2Seq(Translator):
     ) -> JointNgrams | None:
         """Those of the model to begin with, those that a training left that was stopped, or new ones."""
         order = self.hyperparameters.joint_ngram_order
+        if not order:
+            return None
         known = start.joint_ngrams and replace(start.joint_ngrams) if start else None
         if known is None and kept is not None and (Path(kept) / NGRAMS_FILE).exists():
             known = JointNgrams.load(Path(kept), *map(len, self.vocabularies))
-        if not order or (known and known.order == order):
-            return known if order else None
+        if known and known.order == order:
+            return known
         source, target = self.vocabularies
         began = time.monotonic()
         made, learnt = JointNgrams.learn(pairs, len(source), len(target), order)

@@ -170,7 +170,7 @@ class Search {
     template <class Targets>
     std::vector<Hypothesis> run(Targets& targets) {
         std::vector<Place> places(length + 1);
-        places[0].add(child(0, BEGIN), 0, 0);
+        places[0].add(BEGIN + 1, 0, 0);  // the node of what stands alone, as each token does
         for (size_t at = 0; at < length; at++) {
             const std::vector<Hypothesis>& best = targets.best(places[at]);
             for (size_t tokens = 1; tokens <= LONGEST && at + tokens <= length; tokens++) {
@@ -224,11 +224,6 @@ class Search {
             if (history == 0) break;
             rest += grams.rests[history];
         }
-    }
-
-    int32_t child(int32_t history, int32_t token) const {
-        const int32_t* end = grams.tokens + grams.children[history + 1];
-        return std::lower_bound(grams.tokens + grams.children[history], end, token) - grams.tokens;
     }
 
     // The longest end of this n-gram that something was seen to follow: what is left of it as a history.
